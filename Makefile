@@ -1,0 +1,71 @@
+# Every target is one sentence of `make help`; what it does is in dev/.
+
+PYTHON ?= python3
+UV ?= uv
+# Options for pytest, such as PYTEST_ARGS="-x tests/unit", and for the benchmarks.
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+# Tests and benchmarks have servers of their own, so that those of `make up` are left alone.
+TEST_FOLDER ?= .run/test
+BENCH_FOLDER ?= .run/bench
+
+BIN := .venv/bin
+SERVERS := $(BIN)/python -m dev.servers
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-config --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check up down status bench lock clean
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name sentence; \
+		do printf '  make %-8s %s\n' "$$name" "$$sentence"; done
+
+demo: MODE ?= embedded
+demo: ## Run everything on this machine and watch a publish arrive (MODE=embedded|services).
+	@$(PYTHON) dev/bootstrap.py $(MODE)
+	@$(BIN)/python -m dev.demo --mode $(MODE)
+
+test: ## Run all checks and all tests on private servers (PYTEST_ARGS=… for pytest).
+	@$(PYTHON) dev/bootstrap.py test
+	@$(MAKE) --no-print-directory check
+	@$(SERVERS) run --mode services --folder $(TEST_FOLDER) -- $(BIN)/pytest $(PYTEST_ARGS)
+
+check: ## Run the linters, the type checker and the import rules.
+	@$(PYTHON) dev/bootstrap.py test
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+up: MODE ?= services
+up: ## Start the private servers and leave them running (MODE=services|embedded).
+	@$(PYTHON) dev/bootstrap.py $(MODE)
+	@$(SERVERS) up --mode $(MODE)
+
+down: MODE ?= services
+down: ## Stop the servers that `make up` has started.
+	@$(SERVERS) down --mode $(MODE)
+
+status: MODE ?= services
+status: ## Say which servers run.
+	@$(SERVERS) status --mode $(MODE)
+
+bench: ## Measure on private servers (BENCH_ARGS=… for the benchmarks).
+	@$(PYTHON) dev/bootstrap.py services
+	@$(SERVERS) run --mode services --folder $(BENCH_FOLDER) -- $(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+lock: ## Choose package versions anew and write requirements/*.txt (needs uv).
+	@command -v $(UV) >/dev/null || { echo "uv is needed, for example: pipx install uv"; exit 2; }
+	@mkdir -p requirements
+	@$(LOCK) --upgrade --group build --output-file requirements/build.txt
+	@$(LOCK) --upgrade --extra mysql --group embedded --group dev \
+		--constraints requirements/build.txt --output-file requirements/dev.txt pyproject.toml
+	@$(LOCK) --upgrade --group embedded \
+		--constraints requirements/dev.txt --output-file requirements/embedded.txt pyproject.toml
+
+clean: ## Stop every private server and remove its data, the virtual environment and all caches.
+	@for mode in .run/*/mode; do [ ! -f "$$mode" ] || \
+		$(SERVERS) down --folder "$$(dirname "$$mode")" || exit 1; done
+	@rm -rf .venv .run .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

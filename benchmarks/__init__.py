@@ -1,0 +1,1 @@
+"""What the pipeline costs and gains, measured; run with `make bench`."""

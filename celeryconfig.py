@@ -1,0 +1,101 @@
+"""Celery's configuration: broker, queues, limits, schedule. ``celery -A overview_worker worker``.
+
+No countdown, no ETA, no ``retry`` anywhere: what has to be tried again is marked in SQL and the
+sweeper enqueues it. Why each value is what it is: ``docs/decisions/0003-broker-settings.md``.
+"""
+
+import os
+from typing import Any
+
+from kombu import Exchange, Queue
+
+from lms_integration.topology import quorum_arguments
+
+LIVE_QUEUE = "overview.live"
+BULK_QUEUE = "overview.bulk"
+
+broker_url = os.environ.get("OVERVIEW_BROKER_URL", "amqp://127.0.0.1:5672/overview")
+broker_heartbeat = 20
+broker_connection_timeout = 4
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_channel_error_retry = True
+broker_pool_limit = 10
+broker_pool_acquire_timeout = 5
+
+_REDIS_OPTIONS: dict[str, Any] = {
+    "visibility_timeout": 120,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    "retry_on_timeout": False,
+}
+_AMQP_OPTIONS: dict[str, Any] = {"confirm_publish": True, "write_timeout": 10}
+_uses_redis = broker_url.startswith("redis")
+broker_transport_options = _REDIS_OPTIONS if _uses_redis else _AMQP_OPTIONS
+
+# JSON on both ends: a pickled message is a command to run.
+task_serializer = "json"
+accept_content = ["json"]
+result_accept_content = ["json"]
+task_compression = None
+task_ignore_result = True
+result_backend = None
+
+# A killed worker's message comes back, bounded by the queue's delivery limit. A task that fails or
+# takes too long is acknowledged: its course is still marked, and the sweeper tries again.
+task_acks_late = True
+task_reject_on_worker_lost = not _uses_redis
+task_acks_on_failure = True
+task_acks_on_timeout = True
+task_publish_retry_policy = {
+    "max_retries": 3,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 1,
+}
+task_soft_time_limit = 20
+task_time_limit = 30
+
+worker_prefetch_multiplier = 1
+worker_max_tasks_per_child = 20_000
+worker_max_memory_per_child = 400_000  # KiB
+worker_soft_shutdown_timeout = 20
+worker_cancel_long_running_tasks_on_connection_loss = False
+worker_detect_quorum_queues = True
+worker_send_task_events = False
+worker_hijack_root_logger = False
+task_create_missing_queues = False
+
+_exchange = Exchange("overview", type="topic", durable=True)
+task_queues = [
+    Queue(name, exchange=_exchange, routing_key=name, queue_arguments=quorum_arguments())
+    for name in (LIVE_QUEUE, BULK_QUEUE)
+]
+task_default_queue = LIVE_QUEUE
+task_default_exchange = "overview"
+task_default_exchange_type = "topic"
+task_default_routing_key = LIVE_QUEUE
+task_routes = {
+    "overview.rebuild_overview": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
+    "overview.sweep": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
+    "overview.rebuild_overviews": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
+}
+
+#: Keeps a worker's database connection from task to task: Celery's Django fix-up would close it
+#: around every single one.
+CELERY_DB_REUSE_MAX = 10_000
+
+SWEEP_PERIOD_SECONDS = 2.0
+beat_scheduler = "celery.beat:Scheduler"  # intervals only: nothing to remember in a file
+beat_schedule = {
+    "sweep": {
+        "task": "overview.sweep",
+        "schedule": SWEEP_PERIOD_SECONDS,
+        # With no worker running, sweeps must not pile up.
+        "options": {"expires": 5 * SWEEP_PERIOD_SECONDS},
+    },
+}

@@ -1,0 +1,95 @@
+"""Run one command with the servers up, and leave the servers as they were.
+
+Every such run holds a shared lock on the folder. Servers that a run has started are marked as such;
+the last run to leave stops them, also those of a run that was killed. `up` takes the mark away.
+"""
+
+import fcntl
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dev.servers.catalogue import environment_of
+from dev.servers.errors import ServerError
+from dev.servers.folder import RunFolder
+from dev.servers.group import Report, servers_of, start_all, stop_all
+
+_FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+#: si_code of a signal that the terminal sent: the whole foreground group, so the command too, has it.
+_FROM_KERNEL = 0x80
+_POLL_SECONDS = 0.5
+
+
+def run_command(folder: RunFolder, command: Sequence[str], *, report: Report) -> int:
+    """Start what does not run, run the command with the environment, and give its exit code.
+
+    128 + number when a signal ended it. Signals are passed on to the command.
+    """
+    with _using(folder, report=report):
+        return _run(command, environment=os.environ | environment_of(folder))
+
+
+def keep_running(folder: RunFolder) -> None:
+    """Take the mark away: these servers shall outlive the runs that use them."""
+    _mark(folder).unlink(missing_ok=True)
+
+
+@contextmanager
+def _using(folder: RunFolder, *, report: Report) -> Iterator[None]:
+    servers = servers_of(folder)
+    with (folder.path / "users.lock").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        if not any(server.is_running() for server in servers):
+            _mark(folder).touch()
+        try:
+            start_all(servers, report=report)
+            yield
+        finally:
+            if _mark(folder).exists() and _is_last(users):
+                stop_all(servers, report=_silent)
+                keep_running(folder)
+
+
+def _run(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
+    """Run the command in our process group, so that it has the terminal; signals stay blocked here.
+
+    They are not unblocked afterwards either: an impatient second Ctrl-C must not leave servers behind.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
+    try:
+        pid = os.posix_spawnp(
+            command[0],
+            list(command),
+            environment,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, *_FORWARDED],
+        )
+    except OSError as error:
+        raise ServerError(f"{command[0]}: {error.strerror}") from error
+    while True:
+        arrived = signal.sigtimedwait({*_FORWARDED, signal.SIGCHLD}, _POLL_SECONDS)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+        if arrived and arrived.si_signo in _FORWARDED and arrived.si_code != _FROM_KERNEL:
+            os.kill(pid, arrived.si_signo)
+
+
+def _mark(folder: RunFolder) -> Path:
+    return folder.path / "started-by-run"
+
+
+def _is_last(users: IO[str]) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _silent(line: str) -> None:
+    """Say nothing: the last line on the screen is the command's."""

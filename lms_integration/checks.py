@@ -1,0 +1,106 @@
+"""System checks: what the database must be like for the rebuild protocol to hold.
+
+They look at the database only where Django asks for that: ``migrate`` and ``check --database``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import checks
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from lms_integration.fields import MYSQL_KEY_COLLATION
+from lms_integration.models import OverviewMark, OverviewState
+
+#: Columns that tell courses apart in the pipeline's own tables: (table, column).
+KEY_COLUMNS = (
+    (OverviewMark._meta.db_table, "course_key"),
+    (OverviewState._meta.db_table, "course_key"),
+)
+
+
+def register_checks() -> None:
+    """Register all checks with Django; called once, when Django is ready."""
+    checks.register(check_databases, checks.Tags.database)
+
+
+def check_databases(
+    *, databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """Return what is wrong with each of ``databases``; nothing unless Django names some."""
+    return [
+        message for alias in databases or () for message in database_messages(connections[alias])
+    ]
+
+
+def database_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:
+    """Return what is wrong with one database: strict mode, isolation, collation, version."""
+    if connection.vendor != "mysql":
+        return []
+    return [
+        *_strict_mode_messages(connection),
+        *_isolation_messages(connection),
+        *_collation_messages(connection),
+    ]
+
+
+def _strict_mode_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:
+    modes = str(_variable(connection, "sql_mode")).split(",")
+    if {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"} & set(modes):
+        return []
+    return [
+        checks.Error(
+            f"database {connection.alias!r} does not run in strict mode, so it would cut long "
+            "values instead of refusing them",
+            hint="Put SET SESSION sql_mode = 'TRADITIONAL' in OPTIONS['init_command'].",
+            id="overview.E001",
+        )
+    ]
+
+
+def _isolation_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:
+    # MySQL 5.7.20+ and 8 call it transaction_isolation; MariaDB before 11.1 only tx_isolation.
+    level = _variable(connection, "transaction_isolation") or _variable(connection, "tx_isolation")
+    if str(level).upper() == "READ-COMMITTED":
+        return []
+    return [
+        checks.Error(
+            f"database {connection.alias!r} runs at isolation {level}: a rebuild could read an old "
+            "snapshot of its marks",
+            hint="Set OPTIONS['isolation_level'] to 'read committed'.",
+            id="overview.E002",
+        )
+    ]
+
+
+def _collation_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:
+    return [
+        checks.Error(
+            f"{table}.{column} has collation {collation}: courses whose keys differ by case or "
+            "look-alike letters would share one row",
+            hint=f"ALTER TABLE {table} MODIFY {column} VARCHAR(255) COLLATE {MYSQL_KEY_COLLATION} "
+            "NOT NULL",
+            id="overview.E003",
+        )
+        for table, column in KEY_COLUMNS
+        if (collation := _collation(connection, table, column)) not in (None, MYSQL_KEY_COLLATION)
+    ]
+
+
+def _variable(connection: BaseDatabaseWrapper, name: str) -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW SESSION VARIABLES LIKE %s", [name])
+        row = cursor.fetchone()
+    return None if row is None else row[1]
+
+
+def _collation(connection: BaseDatabaseWrapper, table: str, column: str) -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COLLATION_NAME FROM information_schema.COLUMNS "
+            "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND COLUMN_NAME = %s",
+            [table, column],
+        )
+        row = cursor.fetchone()
+    return None if row is None else row[0]

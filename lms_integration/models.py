@@ -1,0 +1,264 @@
+"""The tables: Open edX's overview tables as they are, and the pipeline's own beside them.
+
+Names, columns, types and nullability of the first three are those of edx-platform (Teak,
+``CourseOverview.VERSION`` 19); only the key columns have a binary collation. Who writes what:
+``overview_worker.store`` the overviews, states and tombstones; ``lms_integration.marks`` the marks.
+"""
+
+import uuid
+
+from django.db import models
+
+from lms_integration.fields import CourseKeyCharField
+
+
+class CourseOverview(models.Model):
+    """What learner-facing pages need of one course, built from its published branch."""
+
+    created = models.DateTimeField(auto_now_add=True)
+    modified = models.DateTimeField(auto_now=True)
+    version = models.IntegerField()
+    id = CourseKeyCharField(primary_key=True)
+    location = models.CharField(max_length=255, db_column="_location")
+    org = models.TextField(max_length=255, default="outdated_entry")
+    display_name = models.TextField(null=True)
+    display_number_with_default = models.TextField()
+    display_org_with_default = models.TextField()
+    start = models.DateTimeField(null=True)
+    end = models.DateTimeField(null=True)
+    start_date = models.DateTimeField(null=True)
+    end_date = models.DateTimeField(null=True)
+    advertised_start = models.TextField(null=True)
+    announcement = models.DateTimeField(null=True)
+    banner_image_url = models.TextField()
+    course_image_url = models.TextField()
+    social_sharing_url = models.TextField(null=True)
+    end_of_course_survey_url = models.TextField(null=True)
+    certificates_display_behavior = models.TextField(null=True)
+    certificates_show_before_end = models.BooleanField(default=False)
+    cert_html_view_enabled = models.BooleanField(default=False)
+    has_any_active_web_certificate = models.BooleanField(default=False)
+    cert_name_short = models.TextField()
+    cert_name_long = models.TextField()
+    certificate_available_date = models.DateTimeField(null=True)
+    lowest_passing_grade = models.DecimalField(max_digits=5, decimal_places=2, null=True)
+    days_early_for_beta = models.FloatField(null=True)
+    mobile_available = models.BooleanField(default=False)
+    visible_to_staff_only = models.BooleanField(default=False)
+    pre_requisite_courses_json = models.TextField(db_column="_pre_requisite_courses_json")
+    enrollment_start = models.DateTimeField(null=True)
+    enrollment_end = models.DateTimeField(null=True)
+    enrollment_domain = models.TextField(null=True)
+    invitation_only = models.BooleanField(default=False)
+    max_student_enrollments_allowed = models.IntegerField(null=True)
+    catalog_visibility = models.TextField(null=True)
+    short_description = models.TextField(null=True)
+    effort = models.TextField(null=True)
+    course_video_url = models.TextField(null=True)
+    self_paced = models.BooleanField(default=False)
+    marketing_url = models.TextField(null=True)
+    eligible_for_financial_aid = models.BooleanField(default=True)
+    has_highlights = models.BooleanField(null=True)
+    enable_proctored_exams = models.BooleanField(default=False)
+    allow_proctoring_opt_out = models.BooleanField(default=False)
+    proctoring_provider = models.TextField(null=True)
+    proctoring_escalation_email = models.TextField(null=True)
+    entrance_exam_enabled = models.BooleanField(default=False)
+    entrance_exam_id = models.CharField(max_length=255, blank=True)
+    entrance_exam_minimum_score_pct = models.FloatField(default=0.65)
+    force_on_flexible_peer_openassessments = models.BooleanField(default=False)
+    external_id = models.CharField(max_length=128, null=True, blank=True)
+    language = models.TextField(null=True)
+
+    class Meta:
+        """Open edX's table name."""
+
+        db_table = "course_overviews_courseoverview"
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class CourseOverviewTab(models.Model):
+    """One tab of a course, in the order of its id."""
+
+    id = models.AutoField(primary_key=True)
+    tab_id = models.CharField(max_length=50)
+    course_overview = models.ForeignKey(
+        CourseOverview, on_delete=models.CASCADE, related_name="tab_set"
+    )
+    type = models.CharField(max_length=50, null=True)
+    name = models.TextField(null=True)
+    course_staff_only = models.BooleanField(default=False)
+    url_slug = models.TextField(null=True)
+    link = models.TextField(null=True)
+    is_hidden = models.BooleanField(default=False)
+
+    class Meta:
+        """Open edX's table name."""
+
+        db_table = "course_overviews_courseoverviewtab"
+
+    def __str__(self) -> str:
+        return f"{self.course_overview_id} {self.tab_id}"
+
+
+class CourseOverviewImageSet(models.Model):
+    """The thumbnails of a course's image; '' where there is none."""
+
+    id = models.AutoField(primary_key=True)
+    created = models.DateTimeField(auto_now_add=True)
+    modified = models.DateTimeField(auto_now=True)
+    course_overview = models.OneToOneField(
+        CourseOverview, on_delete=models.CASCADE, related_name="image_set"
+    )
+    small_url = models.TextField(blank=True, default="")
+    large_url = models.TextField(blank=True, default="")
+
+    class Meta:
+        """Open edX's table name."""
+
+        db_table = "course_overviews_courseoverviewimageset"
+
+    def __str__(self) -> str:
+        return self.course_overview_id
+
+
+class OverviewMark(models.Model):
+    """The durable to-do list: a course is *dirty* while ``wanted`` is above ``done``.
+
+    Hot and small: publishers upsert it, and a rebuild locks it with its last statement only.
+    """
+
+    course_key = CourseKeyCharField(primary_key=True)
+    #: Counts the marks: one more for each publish, delete or request.
+    wanted = models.PositiveBigIntegerField(default=0)
+    #: The value of ``wanted`` that the newest finished rebuild had seen before it read the source.
+    done = models.PositiveBigIntegerField(default=0)
+    #: Published structure named by the newest announcement; '' announces a delete, NULL is unknown.
+    announced_version = models.CharField(max_length=24, null=True)
+    #: When the course index was updated to the announced version; NULL is unknown.
+    announced_at = models.DateTimeField(null=True)
+    #: Since when the course is dirty, by the database's clock; NULL while it is clean.
+    dirty_since = models.DateTimeField(null=True)
+    #: Failed or early attempts since the newest finished rebuild or mark.
+    attempts = models.PositiveIntegerField(default=0)
+    #: Not to be enqueued by the sweeper before this time; NULL means at once.
+    next_attempt_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=500, default="", blank=True)
+    last_event_id = models.CharField(max_length=64, default="", blank=True)
+    last_event_type = models.CharField(max_length=100, default="", blank=True)
+    last_event_at = models.DateTimeField(null=True)
+
+    class Meta:
+        """Ours; dirty marks are found through ``dirty_since``."""
+
+        db_table = "overview_mark"
+        indexes = (models.Index(fields=["dirty_since"], name="overview_mark_dirty"),)
+
+    def __str__(self) -> str:
+        return f"{self.course_key} {self.done}/{self.wanted}"
+
+
+class OverviewState(models.Model):
+    """What a course's row was built from, and the row that a rebuild locks; never hard-deleted."""
+
+    course_key = CourseKeyCharField(primary_key=True)
+    #: Published structure that was *read* for the row, never the one that an event announced.
+    source_version = models.CharField(max_length=24, default="", blank=True)
+    source_updated_at = models.DateTimeField(null=True)
+    #: ``overview_worker.rebuild.BUILDER_VERSION`` that built the row.
+    builder_version = models.PositiveIntegerField(default=0)
+    #: ``CourseOverview.VERSION`` that the row was built for.
+    schema_version = models.PositiveIntegerField(default=0)
+    content_hash = models.CharField(max_length=64, default="", blank=True)
+    tabs_hash = models.CharField(max_length=64, default="", blank=True)
+    deleted = models.BooleanField(default=False)
+    #: Counts the real changes of the row: writes and deletes, not unchanged rebuilds.
+    row_seq = models.PositiveBigIntegerField(default=0)
+    built_at = models.DateTimeField(null=True)
+    verified_at = models.DateTimeField(null=True)
+    #: Fields whose stored value was bad and that took their default: field, value, reason.
+    degradations = models.JSONField(default=list)
+    #: Why the newest published version could not be built; NULL while it could.
+    fault = models.TextField(null=True)
+
+    class Meta:
+        """Ours."""
+
+        db_table = "overview_state"
+
+    def __str__(self) -> str:
+        return f"{self.course_key} {self.source_version}"
+
+
+class OverviewTombstone(models.Model):
+    """What stays readable of a deleted course, for certificates and enrolment lists."""
+
+    course_key = CourseKeyCharField(primary_key=True)
+    display_name = models.TextField(null=True)
+    display_org_with_default = models.TextField()
+    display_number_with_default = models.TextField()
+    course_image_url = models.TextField()
+    start = models.DateTimeField(null=True)
+    end = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField()
+
+    class Meta:
+        """Ours."""
+
+        db_table = "overview_tombstone"
+
+    def __str__(self) -> str:
+        return self.course_key
+
+
+class DeadLetterOrigin(models.TextChoices):
+    """Where a message or a course went wrong."""
+
+    INTAKE = "intake", "intake: the event could not be read"
+    REBUILD = "rebuild", "rebuild: the course cannot become an overview"
+    BROKER = "broker", "broker: delivered too often, or refused by a worker"
+
+
+class DeadLetter(models.Model):
+    """One thing that nobody will retry by itself; repetitions of it are counted, not repeated."""
+
+    #: Hash of what makes it the same thing again: origin, course or body, and reason.
+    fingerprint = models.CharField(max_length=64, unique=True)
+    origin = models.CharField(max_length=20, choices=DeadLetterOrigin.choices)
+    course_key = models.CharField(max_length=255, default="", blank=True)
+    reason = models.TextField()
+    #: The message as it came, cut to ``dead_letters.BODY_MAX_BYTES``; empty for a rebuild.
+    body = models.BinaryField(default=b"")
+    body_bytes = models.PositiveIntegerField(default=0)  #: length before the cut
+    content_type = models.CharField(max_length=100, default="", blank=True)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    seen_count = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        """Ours; listed newest first, filtered by course."""
+
+        db_table = "overview_dead_letter"
+        indexes = (
+            models.Index(fields=["last_seen_at"], name="overview_dead_letter_seen"),
+            models.Index(fields=["course_key"], name="overview_dead_letter_course"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.origin} {self.course_key} {self.reason[:60]}"
+
+
+class DatabaseIdentity(models.Model):
+    """One row that names this database, so that an event can say where it was marked."""
+
+    database_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+
+    class Meta:
+        """Ours."""
+
+        db_table = "overview_database_identity"
+
+    def __str__(self) -> str:
+        return str(self.database_id)

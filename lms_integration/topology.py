@@ -1,0 +1,54 @@
+"""The broker objects of the event contract, declared the same way by publishers and the intake.
+
+RabbitMQ: quorum queue, bounded, with a delivery limit and at-least-once dead-lettering to
+``overview.dead`` (a quorum queue drops what is over its limit unless a dead-letter exchange is
+set). Redis ignores the arguments.
+"""
+
+from typing import Any
+
+from kombu import Exchange, Queue
+
+from lms_integration.events import EXCHANGE, QUEUE, ROUTING_PATTERN
+
+DEAD_LETTER_EXCHANGE_NAME = "overview.dlx"
+DEAD_LETTER_QUEUE_NAME = "overview.dead"
+
+
+def quorum_arguments() -> dict[str, Any]:
+    """Return the queue arguments of every queue whose messages must not be lost."""
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 20,
+        "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE_NAME,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-max-length": 1_000_000,
+    }
+
+
+def event_exchange() -> Exchange:
+    """Return the topic exchange that publishers write to."""
+    return Exchange(EXCHANGE, type="topic", durable=True)
+
+
+def event_queue() -> Queue:
+    """Return the intake's queue, bound to every course event."""
+    return Queue(
+        QUEUE,
+        exchange=event_exchange(),
+        routing_key=ROUTING_PATTERN,
+        durable=True,
+        queue_arguments=quorum_arguments(),
+    )
+
+
+def dead_letter_queue() -> Queue:
+    """Return the queue in which the broker puts what nobody could take."""
+    return Queue(
+        DEAD_LETTER_QUEUE_NAME,
+        exchange=Exchange(DEAD_LETTER_EXCHANGE_NAME, type="topic", durable=True),
+        routing_key="#",
+        durable=True,
+        queue_arguments={"x-queue-type": "quorum", "x-max-length": 1_000_000},
+    )

@@ -1,0 +1,9 @@
+"""The web process: ``gunicorn lms_integration.wsgi``."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lms_integration.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,4 @@
+"""The workers: publish events in, CourseOverview rows out.
+
+Reading order: ``intake`` → ``tasks`` → ``rebuild`` → ``modulestore`` → ``builder`` → ``store``.
+"""

@@ -1,0 +1,125 @@
+"""Conversions of stored field values to column values, one function for each kind of field.
+
+Each takes a value as the modulestore keeps it (BSON, or JSON that an import left behind) and returns
+what the column holds, or raises ``BadValue``. The rules are those of the XBlock field classes, with
+the limits of the SQL columns added. Does no I/O and knows no framework.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+
+#: Range of a signed 32-bit SQL ``int``.
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+
+class BadValue(ValueError):
+    """A stored value that its field or its column cannot take; the message says why."""
+
+
+def to_text(value: object) -> str | None:
+    """Return a text or null as it is stored; anything else is refused (XBlock ``String``).
+
+    Nothing is trimmed or escaped. A lone surrogate is refused: UTF-8 has no bytes for it.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadValue("not a text")
+    return storable_text(value)
+
+
+def to_required_text(value: object) -> str:
+    """Return a text for a NOT NULL column; null is refused too."""
+    text = to_text(value)
+    if text is None:
+        raise BadValue("null where the column is NOT NULL")
+    return text
+
+
+def storable_text(text: str) -> str:
+    """Return ``text`` as a plain ``str``, refusing what ``utf8mb4`` cannot hold."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise BadValue("a lone surrogate, which UTF-8 cannot hold") from error
+    return text if type(text) is str else str.__str__(text)
+
+
+def to_boolean(value: object) -> bool:
+    """Return whether a text says 'true' in any case, or any other value is truthy; never refuses.
+
+    ``'yes'``, ``'1'`` and null are false, as in XBlock's ``Boolean``.
+    """
+    if isinstance(value, bytes):
+        return value.lower() == b"true"
+    if isinstance(value, str):
+        return value.lower() == "true"
+    return bool(value)
+
+
+def to_integer(value: object) -> int | None:
+    """Return ``int(value)`` (12.9 gives 12), or None for null and ''; refuses what int32 cannot hold."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, int | float | str):
+        raise BadValue("not a number")
+    try:
+        number = int(value)
+    except (ValueError, OverflowError) as error:
+        raise BadValue("not a whole number") from error
+    if not INT32_MIN <= number <= INT32_MAX:
+        raise BadValue("outside the 32 bits of its column")
+    return number
+
+
+def to_float(value: object) -> float | None:
+    """Return ``float(value)``, or None for null and ''; refuses NaN and the infinities."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, int | float | str):
+        raise BadValue("not a number")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise BadValue("not a number") from error
+    if not math.isfinite(number):
+        raise BadValue("not a finite number")
+    return number
+
+
+def to_required_float(value: object) -> float:
+    """Return ``float(value)`` for a NOT NULL column; null and '' are refused too."""
+    number = to_float(value)
+    if number is None:
+        raise BadValue("null where the column is NOT NULL")
+    return number
+
+
+def to_list(value: object) -> list[object]:
+    """Return a list as it is stored, an empty one for null (XBlock ``List``)."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadValue("not a list")
+    return value
+
+
+def to_json_list(value: object) -> str:
+    """Return a list or null as JSON with ASCII escapes; refuses what JSON has no form for."""
+    if value == []:
+        return "[]"
+    if value is not None and not isinstance(value, list):
+        raise BadValue("not a list")
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadValue("not writable as JSON") from error
+
+
+def to_mapping(value: object) -> Mapping[str, object]:
+    """Return an object as it is stored; null is refused, because its readers look into it."""
+    if not isinstance(value, Mapping):
+        raise BadValue("null" if value is None else "not an object")
+    return value

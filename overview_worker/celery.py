@@ -1,0 +1,16 @@
+"""The Celery app: ``celery -A overview_worker worker`` finds it by this name."""
+
+import os
+
+from celery import Celery
+
+from overview_worker.compression import refuse_compressed_messages
+
+# Celery's Django fix-up looks for this when the app is made, and runs django.setup() before the
+# tasks are imported. In an Open edX deployment it is set already.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lms_integration.settings")
+
+app = Celery("overview_worker")
+app.config_from_object("celeryconfig")
+app.autodiscover_tasks(["overview_worker"])
+refuse_compressed_messages()

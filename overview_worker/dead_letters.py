@@ -1,0 +1,59 @@
+"""The dead-letter table: what nobody will retry by itself, kept where a person can see it."""
+
+import hashlib
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from lms_integration.database_clock import now_sql
+from overview_worker.documents import DeadLetterEntry
+
+#: A message's body is kept up to this length, in bytes.
+BODY_MAX_BYTES = 8192
+REASON_MAX_LENGTH = 2000
+
+# The same thing again is counted: a poison message that is sent for ever fills no table.
+_UPSERT = """
+INSERT INTO overview_dead_letter (fingerprint, origin, course_key, reason, body, body_bytes,
+    content_type, first_seen_at, last_seen_at, seen_count)
+VALUES (%s, %s, %s, %s, %s, %s, %s, {now}, {now}, 1)
+{on_conflict} last_seen_at = {now}, seen_count = seen_count + 1
+"""
+_ON_CONFLICT = {
+    "mysql": "ON DUPLICATE KEY UPDATE",
+    "sqlite": "ON CONFLICT (fingerprint) DO UPDATE SET",
+}
+
+
+def record_dead_letter(entry: DeadLetterEntry, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Keep ``entry``, or count it if it is there already; in the caller's transaction if any.
+
+    Raises:
+        django.db.DatabaseError: the database refused or did not answer; the message must not be
+            acknowledged then.
+    """
+    connection = connections[using]
+    statement = _UPSERT.format(
+        now=now_sql(connection.vendor), on_conflict=_ON_CONFLICT[connection.vendor]
+    )
+    parameters: list[Any] = [
+        fingerprint_of(entry),
+        entry.source.value,
+        _storable(entry.course_key)[:255],
+        _storable(entry.reason)[:REASON_MAX_LENGTH],
+        entry.body[:BODY_MAX_BYTES],
+        len(entry.body),
+        _storable(entry.content_type)[:100],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def fingerprint_of(entry: DeadLetterEntry) -> str:
+    """Return a hash of what makes ``entry`` the same thing again: 64 hex digits."""
+    text = "\0".join((entry.source.value, entry.course_key, entry.reason))
+    return hashlib.sha256(text.encode("utf-8", "replace") + b"\0" + entry.body).hexdigest()
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

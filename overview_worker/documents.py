@@ -1,0 +1,110 @@
+"""Typed views of what the rebuild passes around: source documents in, built overviews out.
+
+Does no I/O and knows no framework. ``Any`` stands for BSON values as pymongo decodes them
+(``str``, ``int``, ``float``, ``bool``, ``None``, aware ``datetime``, ``list``, ``dict``, ``ObjectId``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from lms_integration.data import (
+    CourseOverviewData,
+    CourseOverviewImageSetData,
+    CourseOverviewTabData,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedPointer:
+    """One entry of the course index: which structure a course's published branch points at."""
+
+    course_key: str
+    structure_id: str  #: ObjectId of the published structure, 24 hex digits
+    updated_at: datetime | None  #: ``last_update`` of the index entry, aware UTC
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """One block of a published structure with the content of its definition.
+
+    A field is *explicit* when its name is a key of ``fields`` or ``definition_fields``, whatever the
+    value; a definition's field hides the structure's field of the same name; then come ``defaults``.
+    """
+
+    block_type: str
+    block_id: str
+    fields: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    definition_fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedCourse:
+    """What an overview needs of one published course.
+
+    ``blocks`` holds the root course block, the chapters and the ``about`` blocks that feed columns.
+    Of a chapter only ``highlights`` and ``hide_from_toc`` are read.
+    """
+
+    course_key: str
+    org: str
+    course: str
+    run: str
+    source_version: str  #: ObjectId of the structure that was read, 24 hex digits
+    source_updated_at: datetime | None
+    root: tuple[str, str]  #: (block type, block id)
+    blocks: tuple[Block, ...]
+    #: Names of the thumbnails that the contentstore holds of this course, such as
+    #: ``card-png-375x200.jpg``. Read only while image sets are switched on, else empty.
+    thumbnail_names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CourseLagging:
+    """The source is not (yet) complete for the version that the index points at."""
+
+    course_key: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Degradation:
+    """A stored value that could not be read, so that its field took the default."""
+
+    field: str
+    value: str  #: ``repr`` of the stored value, cut to a readable length
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltOverview:
+    """Everything that one rebuild writes for one course."""
+
+    overview: CourseOverviewData
+    tabs: tuple[CourseOverviewTabData, ...]
+    image_set: (
+        CourseOverviewImageSetData | None
+    )  #: None: image sets are switched off, or kept as is
+    degradations: tuple[Degradation, ...] = ()
+
+
+class DeadLetterSource(Enum):
+    """Where a message or a course went wrong; the values are those of the dead-letter table."""
+
+    INTAKE = "intake"  #: an event that could not be read
+    REBUILD = "rebuild"  #: a course that cannot become an overview
+    BROKER = "broker"  #: a message that was delivered too often, or that a worker refused
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetterEntry:
+    """What is known of one dead letter; ``course_key`` is '' when it names no course."""
+
+    source: DeadLetterSource
+    reason: str
+    course_key: str = ""
+    body: bytes = b""
+    content_type: str = ""

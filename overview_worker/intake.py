@@ -1,0 +1,255 @@
+"""The intake: publish events in, marks and rebuild tasks out.
+
+A process of its own (``overview intake``): inside a Celery worker a consumer would run in the main
+loop, where blocking stalls heartbeats. Messages are taken in batches: all that is waiting, up to
+the prefetch limit. A batch is marked with one statement and gives one task a course, however many
+events the course had in it. Messages are acknowledged after mark and task; what is no event of
+ours becomes a dead letter; while the database is away the batch is kept and tried again.
+"""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kombu import Connection, Consumer
+from kombu.message import Message
+
+from lms_integration.course_keys import is_course_key
+from lms_integration.events import CONTENT_TYPE, EVENT_MAX_BYTES, Event, InvalidEvent, decode_event
+from lms_integration.topology import dead_letter_queue, event_queue
+from overview_worker.documents import DeadLetterEntry, DeadLetterSource
+from overview_worker.errors import RetryableError
+
+logger = logging.getLogger(__name__)
+
+#: Most messages in one batch, and so unacknowledged at one time.
+PREFETCH_COUNT = 1000
+#: A batch is closed when no message has come for so long, or after this time at the most.
+BATCH_GAP_SECONDS = 0.001
+BATCH_MAX_SECONDS = 0.05
+#: How long to wait for a first message before looking at the stop flag and the heartbeat.
+IDLE_SECONDS = 0.5
+RETRY_SECONDS = 1.0
+HEARTBEAT_SECONDS = 20
+
+_JSON_CONTENT_TYPES = frozenset({CONTENT_TYPE, "application/json"})
+
+
+class IntakeStore(Protocol):
+    """What the intake writes: marks and dead letters, each in a transaction of its own."""
+
+    def mark_events(self, events: Sequence[Event]) -> list[str]:
+        """Mark the events' courses, but for those marked by their publisher in this database.
+
+        Returns the courses, of all the events, that are dirty now.
+
+        Raises:
+            RetryableError: the database did not answer; nothing may be acknowledged.
+        """
+        ...
+
+    def record_dead_letters(self, entries: Sequence[DeadLetterEntry]) -> None:
+        """Keep what could not be read.
+
+        Raises:
+            RetryableError: the database did not answer; nothing may be acknowledged.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SortedBatch:
+    """A batch of messages, read: events on one side, dead letters on the other."""
+
+    events: tuple[Event, ...]
+    dead_letters: tuple[DeadLetterEntry, ...]
+
+
+class Intake:
+    """Consumes until told to stop, and comes back by itself when broker or database were away."""
+
+    def __init__(
+        self,
+        *,
+        connect: Callable[[], Connection],
+        store: IntakeStore,
+        enqueue: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._connect = connect
+        self._store = store
+        self._enqueue = enqueue
+        self._stopping = threading.Event()
+        self._batch: list[Message] = []
+        self._last_heartbeat = 0.0
+
+    def stop(self) -> None:
+        """Finish the current batch and return from ``run``; safe to call from a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Consume until ``stop``; a lost connection or an unforeseen error is logged and outlived."""
+        while not self._stopping.is_set():
+            try:
+                with self._connect() as connection:
+                    self._consume(connection)
+            except Exception:
+                # The outermost loop: whatever it was, unacknowledged messages come again.
+                logger.exception("intake interrupted, reconnecting in %s s", RETRY_SECONDS)
+            self._batch = []
+            self._stopping.wait(RETRY_SECONDS)
+
+    def _consume(self, connection: Connection) -> None:
+        connection.connect()
+        channel: Any = connection.channel()
+        channel.basic_qos(0, PREFETCH_COUNT, False)
+        consumer = Consumer(
+            channel,
+            queues=[event_queue(), dead_letter_queue()],
+            on_message=self._batch.append,
+            accept=None,
+        )
+        # A message that kombu cannot even unpack (compressed, say) is collected like any other.
+        consumer.on_decode_error = self._collect_undecodable
+        with consumer:
+            logger.info("intake ready on %s", connection.as_uri())
+            while not self._stopping.is_set():
+                self._collect(connection)
+                if self._batch:
+                    self._process(connection)
+
+    def _collect_undecodable(self, message: Message, error: Exception) -> None:
+        logger.warning("undecodable message: %s", error)
+        self._batch.append(message)
+
+    def _collect(self, connection: Connection) -> None:
+        """Wait for a message, then take all that are waiting behind it."""
+        self._beat(connection)
+        timeout = IDLE_SECONDS
+        deadline = None
+        while len(self._batch) < PREFETCH_COUNT:
+            try:
+                connection.drain_events(timeout=timeout)
+            except (TimeoutError, socket.timeout):  # noqa: UP041 - kombu's transports raise either
+                return
+            deadline = deadline or time.monotonic() + BATCH_MAX_SECONDS
+            if time.monotonic() >= deadline:
+                return
+            timeout = BATCH_GAP_SECONDS
+
+    def _process(self, connection: Connection) -> None:
+        """Write the batch, enqueue its courses, acknowledge it: in this order."""
+        batch = sort_messages(self._batch)
+        while not self._stopping.is_set():
+            try:
+                self._store.record_dead_letters(batch.dead_letters)
+                dirty = self._store.mark_events(batch.events)
+                break
+            except RetryableError as error:
+                logger.warning(
+                    "intake holds %d messages until the database answers: %s",
+                    len(self._batch),
+                    error,
+                )
+                self._beat(connection)
+                self._stopping.wait(RETRY_SECONDS)
+        else:
+            return  # stopped: unacknowledged messages go back to the queue
+        self._enqueue(dirty)
+        for message in self._batch:
+            message.ack()
+        logger.debug("%d events, %d courses", len(batch.events), len(dirty))
+        self._batch.clear()
+
+    def _beat(self, connection: Connection) -> None:
+        now = time.monotonic()
+        if connection.supports_heartbeats and now - self._last_heartbeat > HEARTBEAT_SECONDS / 4:
+            self._last_heartbeat = now
+            connection.heartbeat_check()
+
+
+def sort_messages(messages: Sequence[Message]) -> SortedBatch:
+    """Read each message; none of them raises."""
+    events: list[Event] = []
+    dead_letters: list[DeadLetterEntry] = []
+    for message in messages:
+        body = _body_of(message)
+        if _came_from_dead_letter_queue(message):
+            dead_letters.append(_broker_dead_letter(message, body))
+            continue
+        try:
+            _refuse_encoding(message)
+            events.append(decode_event(body))
+        except InvalidEvent as error:
+            logger.warning("dead letter: %s", error)
+            dead_letters.append(_intake_dead_letter(message, body, str(error)))
+    return SortedBatch(events=tuple(events), dead_letters=tuple(dead_letters))
+
+
+def _body_of(message: Message) -> bytes:
+    body = message.body
+    return body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
+
+
+def _refuse_encoding(message: Message) -> None:
+    if message.errors:
+        raise InvalidEvent(f"message could not be unpacked: {message.errors[0][1]}")
+    if (message.headers or {}).get("compression"):
+        raise InvalidEvent("compressed messages are refused")
+    content_type = str(message.content_type or "").partition(";")[0].strip()
+    if content_type not in _JSON_CONTENT_TYPES:
+        raise InvalidEvent(f"content type {content_type[:80]!r}: only JSON is accepted")
+
+
+def _intake_dead_letter(message: Message, body: bytes, reason: str) -> DeadLetterEntry:
+    return DeadLetterEntry(
+        source=DeadLetterSource.INTAKE,
+        reason=reason,
+        course_key=_subject_of(body),
+        body=body,
+        content_type=str(message.content_type or ""),
+    )
+
+
+def _subject_of(body: bytes) -> str:
+    """Return the course that an unreadable event seems to be about, '' if none can be told."""
+    if len(body) > EVENT_MAX_BYTES:
+        return ""
+    try:
+        subject = json.loads(body).get("subject")
+    except (ValueError, RecursionError, AttributeError):
+        return ""
+    return subject if isinstance(subject, str) and is_course_key(subject) else ""
+
+
+def _came_from_dead_letter_queue(message: Message) -> bool:
+    headers: Mapping[str, Any] = message.headers or {}
+    deaths = headers.get("x-death")
+    return isinstance(deaths, list) and bool(deaths)
+
+
+def _broker_dead_letter(message: Message, body: bytes) -> DeadLetterEntry:
+    headers: Mapping[str, Any] = message.headers
+    death = headers["x-death"][0]
+    task = headers.get("task", "")
+    what = f"task {task}" if task else "message"
+    return DeadLetterEntry(
+        source=DeadLetterSource.BROKER,
+        reason=f"{what} dead-lettered from {death.get('queue')}: {death.get('reason')}",
+        course_key=_task_course(body) if task else _subject_of(body),
+        body=body,
+        content_type=str(message.content_type or ""),
+    )
+
+
+def _task_course(body: bytes) -> str:
+    """Return the course of a single-course rebuild task, '' for any other message."""
+    try:
+        first = json.loads(body)[0][0]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return ""
+    return first if isinstance(first, str) and is_course_key(first) else ""

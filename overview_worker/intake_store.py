@@ -1,0 +1,77 @@
+"""What the intake writes in SQL: marks in batches, dead letters, and holds on poisonous courses."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    connections,
+    transaction,
+)
+from django.db.models import F, QuerySet
+
+from lms_integration.database_clock import DatabaseNow
+from lms_integration.events import Event
+from lms_integration.identity import database_identity
+from lms_integration.marks import mark_courses, mark_of
+from lms_integration.models import OverviewMark
+from overview_worker.dead_letters import record_dead_letter
+from overview_worker.documents import DeadLetterEntry, DeadLetterSource
+from overview_worker.errors import StoreUnavailable
+
+#: A course whose task the broker gave up (it kills its worker, say) is left alone for so long.
+POISON_HOLD_SECONDS = 6 * 3600
+
+
+class DjangoIntakeStore:
+    """``intake.IntakeStore`` on a Django connection."""
+
+    def __init__(self, *, using: str = DEFAULT_DB_ALIAS) -> None:
+        self._using = using
+
+    def mark_events(self, events: Sequence[Event]) -> list[str]:
+        """Mark the events' courses and return those that are dirty now."""
+        if not events:
+            return []
+        with self._errors_translated():
+            here = database_identity(self._using)
+            unmarked = [mark_of(event) for event in events if event.marked_in != here]
+            mark_courses(unmarked, using=self._using)
+            return list(
+                self._marks()
+                .filter(course_key__in={event.course_key for event in events})
+                .filter(wanted__gt=F("done"))
+                .values_list("course_key", flat=True)
+            )
+
+    def record_dead_letters(self, entries: Sequence[DeadLetterEntry]) -> None:
+        """Keep what could not be read, all or nothing."""
+        if not entries:
+            return
+        with self._errors_translated(), transaction.atomic(using=self._using):
+            for entry in entries:
+                record_dead_letter(entry, using=self._using)
+                if entry.source is DeadLetterSource.BROKER and entry.course_key:
+                    self._hold_back(entry)
+
+    def _hold_back(self, entry: DeadLetterEntry) -> None:
+        self._marks().filter(course_key=entry.course_key, wanted__gt=F("done")).update(
+            next_attempt_at=DatabaseNow(offset_seconds=POISON_HOLD_SECONDS),
+            last_error=entry.reason[:500],
+        )
+
+    def _marks(self) -> QuerySet[OverviewMark]:
+        return OverviewMark.objects.using(self._using)
+
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        connection = connections[self._using]
+        connection.close_if_unusable_or_obsolete()
+        try:
+            yield
+        except (DatabaseError, InterfaceError) as error:
+            connection.close()
+            reason = f"{type(error).__name__}: {error}"[:300]
+            raise StoreUnavailable(f"overview database: {reason}") from error

@@ -1,0 +1,84 @@
+"""``overview``: one Django command with subcommands, so that its names collide with no platform's."""
+
+import logging
+import sys
+from argparse import Namespace, RawDescriptionHelpFormatter
+from typing import Any, TextIO, cast
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
+from kombu.exceptions import KombuError
+from rich.console import Console
+
+from overview_worker.commands import doctor, explain, intake_process, publish, reindex, status
+from overview_worker.errors import OverviewError
+
+SUBCOMMANDS = {
+    module.COMMAND.name: module.COMMAND
+    for module in (publish, reindex, status, explain, doctor, intake_process)
+}
+
+#: With ``-v 2`` the log lines of the pipeline are shown too.
+VERBOSE = 2
+
+EPILOG = """\
+examples:
+  overview publish course-v1:OpenedX+DemoX+DemoCourse --wait 5
+  overview reindex --all
+  overview explain course-v1:OpenedX+DemoX+DemoCourse
+  overview doctor
+
+exit codes: 0 all is well; 1 a problem was found or met, and is named; 2 called wrongly.
+Servers come from OVERVIEW_DATABASE_URL, OVERVIEW_BROKER_URL, OVERVIEW_MONGODB_URL.
+"""
+
+
+class Command(BaseCommand):
+    """Dispatches to the subcommands and turns their errors into one clear line."""
+
+    help = "Course overviews, built ahead of time: publish, rebuild, look, diagnose."
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add one parser a subcommand."""
+        if parser.prog.endswith(" "):  # called as ``overview``, not through manage.py
+            parser.prog = parser.prog.strip()
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.epilog = EPILOG
+        subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+        for command in SUBCOMMANDS.values():
+            subparser = subparsers.add_parser(
+                command.name,
+                help=command.summary,
+                description=command.description,
+                formatter_class=RawDescriptionHelpFormatter,
+            )
+            command.add_arguments(subparser)
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Run the subcommand; leave with its exit code.
+
+        Raises:
+            CommandError: with one line for the person at the terminal.
+        """
+        console = Console(file=cast(TextIO, self.stdout), soft_wrap=True, highlight=False)
+        command = SUBCOMMANDS[options["subcommand"]]
+        if options["verbosity"] < VERBOSE and command is not intake_process.COMMAND:
+            # At a terminal the subcommand's own lines are the report.
+            logging.getLogger("overview_worker").setLevel(logging.CRITICAL)
+            logging.getLogger("lms_integration").setLevel(logging.CRITICAL)
+        try:
+            exit_code = command.run(Namespace(**options), console)
+        except OverviewError as error:
+            raise CommandError(str(error)) from error
+        except (DatabaseError, InterfaceError) as error:
+            raise CommandError(f"overview database: {error} (try: overview doctor)") from error
+        except (KombuError, OSError) as error:
+            raise CommandError(
+                f"broker: {type(error).__name__}: {error} (try: overview doctor)"
+            ) from error
+        except KeyboardInterrupt:
+            console.print("stopped; what is marked is rebuilt all the same")
+            exit_code = 130
+        if exit_code:
+            sys.exit(exit_code)

@@ -1,0 +1,224 @@
+"""Reading published courses from MongoDB: primary, majority, and shared round trips.
+
+Three commands for any number of courses that fit one reply each: index, structures, definitions.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bson import ObjectId
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from pymongo import MongoClient, ReadPreference
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from lms_integration.course_keys import is_course_key, parse_course_key
+from overview_worker.documents import PublishedPointer
+from overview_worker.errors import ModulestoreUnavailable
+from overview_worker.modulestore.parsing import Structure, course_of, definition_ids_of, pointer_of
+from overview_worker.modulestore.queries import (
+    INDEX_PROJECTION,
+    all_courses_filter,
+    index_filter,
+    structures_pipeline,
+    thumbnail_prefix,
+    thumbnails_filter,
+)
+from overview_worker.ports import ReadResult
+
+Document = Mapping[str, Any]
+
+#: A date that Python cannot hold, or text that is not UTF-8, must cost one field, not a whole batch.
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="surrogateescape",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MongoConf:
+    """Where the modulestore is, and how long to wait for it."""
+
+    url: str
+    database: str
+    #: Longest a command may run on the server, in milliseconds.
+    max_time_ms: int = 10_000
+    #: Longest to look for a primary, in milliseconds: a rebuild holds its course's lock meanwhile.
+    server_selection_timeout_ms: int = 2_000
+    #: Ask the contentstore for thumbnails; only with image sets switched on.
+    with_thumbnails: bool = False
+
+
+class CourseIndex(Protocol):
+    """Which structure each course's published branch points at."""
+
+    def find(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return the entries of those of ``course_keys`` that have a published branch.
+
+        Raises:
+            ModulestoreUnavailable: the index did not answer.
+        """
+        ...
+
+    def iterate(self) -> Iterator[PublishedPointer]:
+        """Yield all entries of courses with a published branch.
+
+        Raises:
+            ModulestoreUnavailable: the index did not answer.
+        """
+        ...
+
+
+def connect(conf: MongoConf) -> MongoClient[dict[str, Any]]:
+    """Return a client; it connects on first use. Make it after a fork, never before."""
+    return MongoClient(
+        conf.url,
+        serverSelectionTimeoutMS=conf.server_selection_timeout_ms,
+        connectTimeoutMS=conf.server_selection_timeout_ms,
+        socketTimeoutMS=conf.max_time_ms + 2_000,
+        appname="overview-pipeline",
+    )
+
+
+class MongoCourseIndex:
+    """The index as MongoDB has it: ``modulestore.active_versions``."""
+
+    def __init__(self, client: MongoClient[dict[str, Any]], conf: MongoConf) -> None:
+        self._entries = _collection(client, conf, "modulestore.active_versions")
+        self._conf = conf
+
+    def find(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return the entries of those of ``course_keys`` that have a published branch."""
+        keys = {_parts(course_key): course_key for course_key in course_keys}
+        if not keys:
+            return {}
+        found: dict[str, PublishedPointer] = {}
+        with mongo_errors_translated():
+            for entry in self._entries.find(
+                index_filter(keys), INDEX_PROJECTION, max_time_ms=self._conf.max_time_ms
+            ):
+                key = keys.get((entry["org"], entry["course"], entry["run"]))
+                pointer = None if key is None else pointer_of(key, entry)
+                if pointer is not None:
+                    found[pointer.course_key] = pointer
+        return found
+
+    def iterate(self) -> Iterator[PublishedPointer]:
+        """Yield all entries of courses with a published branch, in the order of their keys."""
+        with mongo_errors_translated():
+            entries = self._entries.find(all_courses_filter(), INDEX_PROJECTION, batch_size=1000)
+            for entry in entries.sort([("org", 1), ("course", 1), ("run", 1)]):
+                key = f"course-v1:{entry.get('org')}+{entry.get('course')}+{entry.get('run')}"
+                pointer = pointer_of(key, entry)
+                if pointer is not None and is_course_key(key):
+                    yield pointer
+
+
+class MongoModulestore:
+    """``ports.Modulestore`` on MongoDB, with whichever course index is the truth."""
+
+    def __init__(
+        self, client: MongoClient[dict[str, Any]], conf: MongoConf, *, index: CourseIndex
+    ) -> None:
+        self._structures = _collection(client, conf, "modulestore.structures")
+        self._definitions = _collection(client, conf, "modulestore.definitions")
+        self._files = _collection(client, conf, "fs.files")
+        self._index = index
+        self._conf = conf
+
+    def find_published(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return the index entries of those of ``course_keys`` that have a published branch."""
+        return self._index.find(course_keys)
+
+    def iter_published(self) -> Iterator[PublishedPointer]:
+        """Yield the index entry of every course with a published branch."""
+        return self._index.iterate()
+
+    def read_published(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, ReadResult]:
+        """Return what each pointer's structure holds, by course key."""
+        if not pointers:
+            return {}
+        with mongo_errors_translated():
+            structures = self._read_structures(pointers)
+            definitions = self._read_definitions(structures.values())
+            thumbnails = self._read_thumbnails(pointers)
+        return {
+            pointer.course_key: course_of(
+                pointer,
+                structures.get(pointer.structure_id),
+                definitions,
+                thumbnail_names=thumbnails.get(pointer.course_key, frozenset()),
+            )
+            for pointer in pointers
+        }
+
+    def _read_structures(self, pointers: Sequence[PublishedPointer]) -> dict[str, Structure]:
+        # Courses may share a structure: a fresh re-run shows its source's.
+        ids = {ObjectId(p.structure_id) for p in pointers if ObjectId.is_valid(p.structure_id)}
+        cursor = self._structures.aggregate(
+            structures_pipeline(sorted(ids)), maxTimeMS=self._conf.max_time_ms, batchSize=1000
+        )
+        return {str(structure["_id"]): structure for structure in cursor}
+
+    def _read_definitions(self, structures: Iterable[Structure]) -> dict[ObjectId, Document]:
+        ids = sorted({each for structure in structures for each in definition_ids_of(structure)})
+        if not ids:
+            return {}
+        cursor = self._definitions.find(
+            {"_id": {"$in": ids}},
+            {"fields": 1},
+            max_time_ms=self._conf.max_time_ms,
+            batch_size=1000,
+        )
+        return {definition["_id"]: definition for definition in cursor}
+
+    def _read_thumbnails(self, pointers: Sequence[PublishedPointer]) -> dict[str, frozenset[str]]:
+        if not self._conf.with_thumbnails:
+            return {}
+        cursor = self._files.find(
+            thumbnails_filter(pointers),
+            {"_id": 1},
+            max_time_ms=self._conf.max_time_ms,
+            batch_size=1000,
+        )
+        ids = [file["_id"] for file in cursor]
+        return {
+            pointer.course_key: frozenset(
+                each.removeprefix(prefix) for each in ids if each.startswith(prefix)
+            )
+            for pointer in pointers
+            for prefix in (thumbnail_prefix(pointer.course_key),)
+        }
+
+
+@contextmanager
+def mongo_errors_translated() -> Iterator[None]:
+    """Raise ``ModulestoreUnavailable`` for whatever pymongo raises."""
+    try:
+        yield
+    except (PyMongoError, BSONError) as error:
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise ModulestoreUnavailable(f"MongoDB did not answer: {reason}") from error
+
+
+def _collection(
+    client: MongoClient[dict[str, Any]], conf: MongoConf, name: str
+) -> Collection[dict[str, Any]]:
+    database: Database[dict[str, Any]] = client.get_database(
+        conf.database,
+        codec_options=_CODEC,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("majority"),
+    )
+    return database.get_collection(name)
+
+
+def _parts(course_key: str) -> tuple[str, str, str]:
+    key = parse_course_key(course_key)
+    return key.org, key.course, key.run

@@ -1,0 +1,177 @@
+"""What the rebuild needs of the outside: a modulestore to read and a store to write.
+
+Adapters: ``modulestore.mongo`` and ``store``; in-memory twins: ``testing``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from overview_worker.documents import (
+    BuiltOverview,
+    CourseLagging,
+    PublishedCourse,
+    PublishedPointer,
+)
+from overview_worker.errors import MalformedCourse, PermanentError, RetryableError
+
+#: What reading one published course gives.
+ReadResult = PublishedCourse | CourseLagging | MalformedCourse
+
+
+class Modulestore(Protocol):
+    """The source of truth: the published branch of every course."""
+
+    def find_published(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return the index entries of those of ``course_keys`` that have a published branch.
+
+        Raises:
+            ModulestoreUnavailable: the index did not answer: nothing is known of any course.
+        """
+        ...
+
+    def read_published(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, ReadResult]:
+        """Return what each pointer's structure holds, by course key, in shared round trips.
+
+        Raises:
+            ModulestoreUnavailable: MongoDB did not answer.
+        """
+        ...
+
+    def iter_published(self) -> Iterator[PublishedPointer]:
+        """Yield the index entry of every course with a published branch; libraries are skipped.
+
+        Raises:
+            ModulestoreUnavailable: the index did not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredState:
+    """What a course's row was built from, read under the course's lock."""
+
+    source_version: str = ""
+    source_updated_at: datetime | None = None
+    content_hash: str = ""
+    tabs_hash: str = ""
+    deleted: bool = False
+    row_seq: int = 0
+    has_row: bool = False  #: the overview row exists, whatever the state says
+    #: Another course that has the row, in a table whose collation cannot tell the two keys apart.
+    collides_with: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedCourse:
+    """One course whose lock the current transaction holds, with its mark as read under the lock."""
+
+    course_key: str
+    wanted: int
+    done: int
+    announced_version: str | None
+    announced_at: datetime | None
+    dirty_seconds: float  #: how long the course has been dirty, by the database's clock
+    state: StoredState
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether somebody wants a rebuild that has not been done."""
+        return self.wanted > self.done
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteOverview:
+    """Write what was built: the row if ``row_changed``, the tabs if ``tabs_changed``."""
+
+    course: LockedCourse
+    pointer: PublishedPointer
+    built: BuiltOverview
+    content_hash: str
+    tabs_hash: str
+    row_changed: bool
+    tabs_changed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveOverview:
+    """Leave a tombstone: the course is gone from the index."""
+
+    course: LockedCourse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NothingToBuild:
+    """The course is not in the index, and nothing of it is stored."""
+
+    course: LockedCourse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostponeRebuild:
+    """Try again soon: the source is behind what was announced."""
+
+    course: LockedCourse
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordFault:
+    """Keep the last good row and record why the published version cannot become one."""
+
+    course: LockedCourse
+    pointer: PublishedPointer | None
+    error: PermanentError
+
+
+Change = WriteOverview | RemoveOverview | NothingToBuild | PostponeRebuild | RecordFault
+
+
+class RebuildTransaction(Protocol):
+    """One open transaction that holds the locks of some courses."""
+
+    @property
+    def locked(self) -> Mapping[str, LockedCourse]:
+        """The courses that are locked, by key; those that another rebuild holds are absent."""
+        ...
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write ``changes``; the marks' ``done`` comes last. Committed when the context ends.
+
+        Raises:
+            RowRefused: the database refused a value; the transaction must be left.
+            StoreUnavailable: the database did not answer, or chose this transaction as a victim.
+        """
+        ...
+
+
+class OverviewStore(Protocol):
+    """The read model: overview rows, states and marks."""
+
+    def transaction(self, course_keys: Sequence[str]) -> AbstractContextManager[RebuildTransaction]:
+        """Open a transaction whose first statement locks the courses' state rows, without waiting.
+
+        Leaving the context commits; leaving it with an exception rolls everything back.
+
+        Raises:
+            StoreUnavailable: the database did not answer.
+        """
+        ...
+
+    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
+        """Return those of ``course_keys`` that were marked again meanwhile."""
+        ...
+
+    def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
+        """Count a failed attempt for each dirty course and set when the sweeper tries again."""
+        ...
+
+    def take_due(self, *, limit: int) -> list[str]:
+        """Return dirty courses whose time has come, oldest first, and keep them for a while.
+
+        A course that was returned is not returned again until it is marked anew or the time that
+        enqueued work usually takes is long over.
+        """
+        ...

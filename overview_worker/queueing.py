@@ -1,0 +1,54 @@
+"""Handing rebuilds to the workers, by task name: the sender needs neither tasks nor their imports."""
+
+from collections.abc import Sequence
+
+from celery import Celery
+from kombu import Producer
+
+REBUILD_OVERVIEW = "overview.rebuild_overview"
+REBUILD_OVERVIEWS = "overview.rebuild_overviews"
+SWEEP = "overview.sweep"
+
+#: Courses in one bulk task: their reads and writes share round trips.
+BULK_CHUNK_SIZE = 100
+#: Longest wait for the broker's confirm of one task, in seconds; without it the wait has no end.
+CONFIRM_TIMEOUT_SECONDS = 5
+
+
+class RebuildQueue:
+    """Enqueues rebuilds over one Celery app's connection pool."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def enqueue(self, course_keys: Sequence[str]) -> None:
+        """Send one live task a course.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker did not take one of them in time.
+        """
+        with self._app.producer_or_acquire() as producer:
+            for course_key in course_keys:
+                self._send(REBUILD_OVERVIEW, [course_key], producer=producer)
+
+    def enqueue_bulk(self, course_keys: Sequence[str], *, rewrite: bool = False) -> int:
+        """Send chunks of courses to the bulk workers; return how many tasks that made.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker did not take one of them in time.
+        """
+        starts = range(0, len(course_keys), BULK_CHUNK_SIZE)
+        with self._app.producer_or_acquire() as producer:
+            for start in starts:
+                chunk = list(course_keys[start : start + BULK_CHUNK_SIZE])
+                self._send(REBUILD_OVERVIEWS, [chunk, rewrite], producer=producer)
+        return len(starts)
+
+    def _send(self, name: str, arguments: list[object], *, producer: Producer) -> None:
+        self._app.send_task(
+            name,
+            args=arguments,
+            producer=producer,
+            ignore_result=True,
+            confirm_timeout=CONFIRM_TIMEOUT_SECONDS,
+        )

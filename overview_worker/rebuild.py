@@ -1,0 +1,356 @@
+"""The use case: bring the overviews of 1..N courses up to date. Nothing else writes rows.
+
+The order of the steps is the protocol (``docs/architecture.md``): lock, read the marks, read the
+source *after* taking the lock, build, write, done as the last statement, commit, look again. Each
+is there because leaving it out has a counter-example.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import Enum
+
+from lms_integration.data import CourseOverviewData
+from overview_worker.documents import (
+    BuiltOverview,
+    CourseLagging,
+    PublishedCourse,
+    PublishedPointer,
+)
+from overview_worker.errors import MalformedCourse, PermanentError, RetryableError, RowRefused
+from overview_worker.ports import (
+    Change,
+    LockedCourse,
+    Modulestore,
+    NothingToBuild,
+    OverviewStore,
+    PostponeRebuild,
+    ReadResult,
+    RecordFault,
+    RemoveOverview,
+    WriteOverview,
+)
+
+logger = logging.getLogger(__name__)
+
+#: Raise it when the builder gives other values for the same documents.
+BUILDER_VERSION = 1
+#: How often one call looks again before it leaves a course that is marked without pause to others.
+MAX_ROUNDS = 10
+#: An announcement that the source has not confirmed for so long came from a rolled-back transaction,
+#: and a structure that has been missing for so long is not on its way.
+DISBELIEVE_AFTER_SECONDS = 60.0
+
+Build = Callable[[PublishedCourse], BuiltOverview]
+
+
+class RebuildOutcome(Enum):
+    """How one course fared."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"  #: rebuilt, and equal to what is stored
+    DELETED = "deleted"  #: gone from the index; a tombstone is left
+    ABSENT = "absent"  #: not in the index, and never was in the overviews
+    CLEAN = "clean"  #: nobody wants a rebuild
+    BUSY = "busy"  #: another rebuild holds it and will look again
+    LAGGING = "lagging"  #: the source is behind what was announced; the sweeper tries again
+    FAULTY = "faulty"  #: a permanent fault is recorded; the last good row stays
+    UNAVAILABLE = "unavailable"  #: a server did not answer; the sweeper tries again
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebuildReport:
+    """What one call did."""
+
+    outcomes: Mapping[str, RebuildOutcome]  #: by course key, the last outcome of each
+    still_dirty: tuple[str, ...] = ()  #: marked so often meanwhile that somebody has to go on
+
+
+def rebuild_overviews(
+    course_keys: Sequence[str],
+    *,
+    modulestore: Modulestore,
+    store: OverviewStore,
+    build: Build,
+    rewrite: bool = False,
+) -> RebuildReport:
+    """Rebuild those of ``course_keys`` that are dirty, and look again until they are clean.
+
+    ``rewrite`` rebuilds clean ones too, and writes rows and tabs even where the content is what the
+    state remembers: for rows that somebody has changed by hand.
+
+    Raises:
+        StoreUnavailable: the database did not answer, so not even the failure could be recorded;
+            the marks stand.
+    """
+    rebuild = _Rebuild(modulestore=modulestore, store=store, build=build, rewrite=rewrite)
+    outcomes: dict[str, RebuildOutcome] = {}
+    pending = sorted(set(course_keys))
+    for _ in range(MAX_ROUNDS):
+        round_outcomes = rebuild.once(pending)
+        outcomes.update(
+            (key, outcome)
+            for key, outcome in round_outcomes.items()
+            if outcome is not RebuildOutcome.CLEAN or key not in outcomes
+        )
+        pending = store.still_dirty(
+            [key for key, outcome in round_outcomes.items() if outcome in _LOOKS_AGAIN]
+        )
+        if not pending:
+            break
+    return RebuildReport(outcomes=outcomes, still_dirty=tuple(pending))
+
+
+_LOOKS_AGAIN = frozenset(
+    {
+        RebuildOutcome.WRITTEN,
+        RebuildOutcome.UNCHANGED,
+        RebuildOutcome.DELETED,
+        RebuildOutcome.ABSENT,
+        RebuildOutcome.CLEAN,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rebuild:
+    modulestore: Modulestore
+    store: OverviewStore
+    build: Build
+    rewrite: bool
+
+    def once(self, course_keys: Sequence[str]) -> dict[str, RebuildOutcome]:
+        """One round; a refused row or an unforeseen error costs only its own course."""
+        try:
+            return self._attempt(course_keys)
+        except RetryableError as error:
+            logger.warning("rebuild postponed: %s", error, extra={"course_keys": course_keys})
+            self.store.postpone(course_keys, error)
+            return dict.fromkeys(course_keys, RebuildOutcome.UNAVAILABLE)
+        except PermanentError as error:
+            if len(course_keys) == 1:
+                return self._record_refusal(course_keys[0], error)
+        outcomes: dict[str, RebuildOutcome] = {}
+        for course_key in course_keys:
+            outcomes |= self.once([course_key])
+        return outcomes
+
+    def _attempt(self, course_keys: Sequence[str]) -> dict[str, RebuildOutcome]:
+        outcomes = dict.fromkeys(course_keys, RebuildOutcome.BUSY)
+        with self.store.transaction(course_keys) as transaction:
+            locked = transaction.locked
+            outcomes |= dict.fromkeys(locked, RebuildOutcome.CLEAN)
+            changes = self._changes(
+                [course for course in locked.values() if course.is_dirty or self.rewrite]
+            )
+            if changes:
+                transaction.apply(changes)
+        for change in changes:
+            outcomes[change.course.course_key] = _outcome(change)
+            _log(change)
+        return outcomes
+
+    def _record_refusal(self, course_key: str, error: PermanentError) -> dict[str, RebuildOutcome]:
+        with self.store.transaction([course_key]) as transaction:
+            changes = [
+                RecordFault(course=course, pointer=None, error=error)
+                for course in transaction.locked.values()
+            ]
+            transaction.apply(changes)
+        for change in changes:
+            _log(change)
+        return {course_key: RebuildOutcome.FAULTY}
+
+    def _changes(self, courses: Sequence[LockedCourse]) -> list[Change]:
+        """Read the source and decide for each course; called while the locks are held."""
+        if not courses:
+            return []
+        pointers = self.modulestore.find_published([course.course_key for course in courses])
+        behind = {
+            course.course_key: reason
+            for course in courses
+            if (reason := lag_reason(course, pointers.get(course.course_key))) is not None
+        }
+        read = self.modulestore.read_published(
+            [pointer for key, pointer in pointers.items() if key not in behind]
+        )
+        changes: list[Change] = []
+        for course in courses:
+            key = course.course_key
+            pointer = pointers.get(key)
+            if key in behind:
+                changes.append(PostponeRebuild(course=course, reason=behind[key]))
+            elif pointer is None:
+                changes.append(_change_for_absent(course))
+            else:
+                changes.append(self._change_for_present(course, pointer, read[key]))
+        return changes
+
+    def _change_for_present(
+        self, course: LockedCourse, pointer: PublishedPointer, read: ReadResult
+    ) -> Change:
+        if course.state.collides_with is not None:
+            return RecordFault(course=course, pointer=pointer, error=_collision(course))
+        if isinstance(read, CourseLagging):
+            return _change_for_lagging(course, pointer, read)
+        if isinstance(read, MalformedCourse):
+            return RecordFault(course=course, pointer=pointer, error=read)
+        try:
+            built = self.build(read)
+        except MalformedCourse as error:
+            return RecordFault(course=course, pointer=pointer, error=error)
+        except Exception as error:
+            # A bug of the builder must not take a whole chunk of courses with it.
+            logger.exception("builder failed", extra={"course_key": course.course_key})
+            refusal = RowRefused(course.course_key, f"builder failed: {error!r}")
+            return RecordFault(course=course, pointer=pointer, error=refusal)
+        return self._change_for_built(course, pointer, built)
+
+    def _change_for_built(
+        self, course: LockedCourse, pointer: PublishedPointer, built: BuiltOverview
+    ) -> WriteOverview:
+        content_hash, tabs_hash = content_hash_of(built), tabs_hash_of(built)
+        state = course.state
+        everything = self.rewrite or not state.has_row
+        return WriteOverview(
+            course=course,
+            pointer=pointer,
+            built=built,
+            content_hash=content_hash,
+            tabs_hash=tabs_hash,
+            row_changed=everything or content_hash != state.content_hash,
+            tabs_changed=everything or tabs_hash != state.tabs_hash,
+        )
+
+
+def lag_reason(course: LockedCourse, pointer: PublishedPointer | None) -> str | None:
+    """Return why the index entry is older than what we know of the course, or None if it is not.
+
+    Version ids are compared for equality only; order comes from the index's own ``last_update``.
+    After ``DISBELIEVE_AFTER_SECONDS`` the index is believed, whatever was announced.
+    """
+    if course.dirty_seconds >= DISBELIEVE_AFTER_SECONDS:
+        return None
+    state, announced = course.state, course.announced_version
+    if pointer is None:
+        if announced and not _is_older(course.announced_at, than=state.source_updated_at):
+            return f"version {announced} was announced, but the course is not in the index (yet)"
+        return None
+    if pointer.structure_id in (announced, state.source_version):
+        return None
+    if _is_older(pointer.updated_at, than=course.announced_at):
+        return f"the index has {pointer.structure_id}, older than what was announced"
+    if _is_older(pointer.updated_at, than=state.source_updated_at):
+        return f"the index has {pointer.structure_id}, older than what the row was built from"
+    return None
+
+
+def content_hash_of(built: BuiltOverview) -> str:
+    """Return a hash of everything that a rebuild writes but the tabs: 64 hex digits."""
+    values = [getattr(built.overview, name) for name in _OVERVIEW_FIELDS]
+    image_set = built.image_set
+    images = None if image_set is None else [image_set.small_url, image_set.large_url]
+    return _hash_of([values, images])
+
+
+def tabs_hash_of(built: BuiltOverview) -> str:
+    """Return a hash of the tabs in their order: 64 hex digits."""
+    return _hash_of(
+        [
+            [
+                tab.tab_id,
+                tab.type,
+                tab.name,
+                tab.course_staff_only,
+                tab.url_slug,
+                tab.link,
+                tab.is_hidden,
+            ]
+            for tab in built.tabs
+        ]
+    )
+
+
+_OVERVIEW_FIELDS = tuple(field.name for field in fields(CourseOverviewData))
+
+
+def _hash_of(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
+
+
+def _collision(course: LockedCourse) -> RowRefused:
+    return RowRefused(
+        course.course_key,
+        f"the overview table already has {course.state.collides_with}, which its collation cannot "
+        "tell apart; rename one of the courses or give the key column a binary collation",
+    )
+
+
+def _change_for_absent(course: LockedCourse) -> RemoveOverview | NothingToBuild:
+    if course.state.has_row or (course.state.source_version and not course.state.deleted):
+        return RemoveOverview(course=course)
+    return NothingToBuild(course=course)
+
+
+def _change_for_lagging(
+    course: LockedCourse, pointer: PublishedPointer, lagging: CourseLagging
+) -> PostponeRebuild | RecordFault:
+    if course.dirty_seconds < DISBELIEVE_AFTER_SECONDS:
+        return PostponeRebuild(course=course, reason=lagging.reason)
+    error = MalformedCourse(
+        course.course_key, field="structure", value=pointer.structure_id, reason=lagging.reason
+    )
+    return RecordFault(course=course, pointer=pointer, error=error)
+
+
+def _is_older(moment: datetime | None, *, than: datetime | None) -> bool:
+    """Whether ``moment`` is before ``than``, to the millisecond, which is all that MongoDB keeps."""
+    if moment is None or than is None:
+        return False
+    return _to_millisecond(moment) < _to_millisecond(than)
+
+
+def _to_millisecond(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _outcome(change: Change) -> RebuildOutcome:
+    match change:
+        case WriteOverview():
+            changed = change.row_changed or change.tabs_changed
+            return RebuildOutcome.WRITTEN if changed else RebuildOutcome.UNCHANGED
+        case RemoveOverview():
+            return RebuildOutcome.DELETED
+        case NothingToBuild():
+            return RebuildOutcome.ABSENT
+        case PostponeRebuild():
+            return RebuildOutcome.LAGGING
+        case RecordFault():
+            return RebuildOutcome.FAULTY
+
+
+def _log(change: Change) -> None:
+    course_key = change.course.course_key
+    extra = {"course_key": course_key}
+    match change:
+        case WriteOverview():
+            version = change.pointer.structure_id
+            logger.info("%s %s at %s", course_key, _outcome(change).value, version, extra=extra)
+            for degradation in change.built.degradations if change.row_changed else ():
+                logger.warning(
+                    "%s degraded: %s = %s: %s",
+                    course_key,
+                    degradation.field,
+                    degradation.value,
+                    degradation.reason,
+                    extra=extra,
+                )
+        case PostponeRebuild():
+            logger.info("%s lagging: %s", course_key, change.reason, extra=extra)
+        case RecordFault():
+            logger.error("not rebuilt, last good row kept: %s", change.error, extra=extra)
+        case _:
+            logger.info("%s %s", course_key, _outcome(change).value, extra=extra)

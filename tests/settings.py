@@ -1,0 +1,9 @@
+"""Django settings of the tests: the stand-alone settings on whatever database ``make test`` started."""
+
+from lms_integration.settings import *  # noqa: F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Tests look at logs through caplog; nothing is printed.
+LOGGING = {"version": 1, "disable_existing_loggers": False}
+# Short, so that a test of a silent broker is short too.
+OVERVIEW_PUBLISH_TIMEOUT_SECONDS = 1.0
