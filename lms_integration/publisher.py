@@ -148,12 +148,14 @@ class _EventChannel:
             self._conf.broker_url, timeout_seconds=self._conf.timeout_seconds
         )
         self._connection = connection
-        connection.connect()
+        # At once and twice at most: whoever publishes is waiting.
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         channel = connection.channel()
         # An event for which no queue is bound is confirmed and gone: declare before publishing.
         for queue in (event_queue(), dead_letter_queue()):
             queue(channel).declare()
-        self._producer = Producer(channel, on_return=self._on_return)
+        returns = self._on_return if connection.transport.driver_type == "amqp" else None
+        self._producer = Producer(channel, on_return=returns)
         return self._producer
 
     def _on_return(self, exception: Exception, *_: object) -> None:

@@ -53,8 +53,14 @@ SHOWN_VALUE_LENGTH = 120
 
 
 def shown_value(value: object) -> str:
-    """Return ``repr(value)``, cut to ``SHOWN_VALUE_LENGTH`` characters with the full length named."""
-    text = repr(value)
+    """Return ``repr(value)``, cut to ``SHOWN_VALUE_LENGTH`` characters with the full length named.
+
+    A value too large or too deep for ``repr`` is shown by its type.
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        text = f"<{type(value).__name__}>"
     if len(text) <= SHOWN_VALUE_LENGTH:
         return text
     return f"{text[:SHOWN_VALUE_LENGTH]}… ({len(text)} characters)"

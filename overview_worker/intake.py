@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 #: Most messages in one batch, and so unacknowledged at one time.
 PREFETCH_COUNT = 1000
 #: A batch is closed when no message has come for so long, or after this time at the most.
-BATCH_GAP_SECONDS = 0.001
-BATCH_MAX_SECONDS = 0.05
+BATCH_GAP_SECONDS = 0.0005
+BATCH_MAX_SECONDS = 0.2
 #: How long to wait for a first message before looking at the stop flag and the heartbeat.
 IDLE_SECONDS = 0.5
 RETRY_SECONDS = 1.0

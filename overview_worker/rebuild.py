@@ -29,6 +29,7 @@ from overview_worker.ports import (
     OverviewStore,
     PostponeRebuild,
     ReadResult,
+    RebuildTransaction,
     RecordFault,
     RemoveOverview,
     WriteOverview,
@@ -130,9 +131,9 @@ class _Rebuild:
             logger.warning("rebuild postponed: %s", error, extra={"course_keys": course_keys})
             self.store.postpone(course_keys, error)
             return dict.fromkeys(course_keys, RebuildOutcome.UNAVAILABLE)
-        except PermanentError as error:
+        except _ChangesRefused as refused:
             if len(course_keys) == 1:
-                return self._record_refusal(course_keys[0], error)
+                return self._record_refusal(refused)
         outcomes: dict[str, RebuildOutcome] = {}
         for course_key in course_keys:
             outcomes |= self.once([course_key])
@@ -147,22 +148,26 @@ class _Rebuild:
                 [course for course in locked.values() if course.is_dirty or self.rewrite]
             )
             if changes:
-                transaction.apply(changes)
+                _apply(transaction, changes)
         for change in changes:
             outcomes[change.course.course_key] = _outcome(change)
             _log(change)
         return outcomes
 
-    def _record_refusal(self, course_key: str, error: PermanentError) -> dict[str, RebuildOutcome]:
-        with self.store.transaction([course_key]) as transaction:
-            changes = [
-                RecordFault(course=course, pointer=None, error=error)
-                for course in transaction.locked.values()
-            ]
-            transaction.apply(changes)
-        for change in changes:
-            _log(change)
-        return {course_key: RebuildOutcome.FAULTY}
+    def _record_refusal(self, refused: "_ChangesRefused") -> dict[str, RebuildOutcome]:
+        """Record why a course's change was refused, for the mark that was tried.
+
+        The lock was free meanwhile: a mark that came since must not be held back with it, and
+        another rebuild that has the course now meets the refusal itself.
+        """
+        course = refused.changes[0].course
+        with self.store.transaction([course.course_key]) as transaction:
+            if course.course_key not in transaction.locked:
+                return {course.course_key: RebuildOutcome.BUSY}
+            fault = RecordFault(course=course, pointer=None, error=refused.error)
+            transaction.apply([fault])
+        _log(fault)
+        return {course.course_key: RebuildOutcome.FAULTY}
 
     def _changes(self, courses: Sequence[LockedCourse]) -> list[Change]:
         """Read the source and decide for each course; called while the locks are held."""
@@ -226,6 +231,22 @@ class _Rebuild:
         )
 
 
+class _ChangesRefused(Exception):
+    """The store refused some changes, and with them the whole transaction."""
+
+    def __init__(self, changes: Sequence[Change], error: PermanentError) -> None:
+        super().__init__(str(error))
+        self.changes = changes
+        self.error = error
+
+
+def _apply(transaction: RebuildTransaction, changes: Sequence[Change]) -> None:
+    try:
+        transaction.apply(changes)
+    except PermanentError as error:
+        raise _ChangesRefused(changes, error) from error
+
+
 def lag_reason(course: LockedCourse, pointer: PublishedPointer | None) -> str | None:
     """Return why the index entry is older than what we know of the course, or None if it is not.
 
@@ -239,12 +260,15 @@ def lag_reason(course: LockedCourse, pointer: PublishedPointer | None) -> str | 
         if announced and not _is_older(course.announced_at, than=state.source_updated_at):
             return f"version {announced} was announced, but the course is not in the index (yet)"
         return None
-    if pointer.structure_id in (announced, state.source_version):
+    version = pointer.structure_id
+    if version == announced:
         return None
     if _is_older(pointer.updated_at, than=course.announced_at):
-        return f"the index has {pointer.structure_id}, older than what was announced"
-    if _is_older(pointer.updated_at, than=state.source_updated_at):
-        return f"the index has {pointer.structure_id}, older than what the row was built from"
+        return f"the index has {version}, older than what was announced"
+    if version != state.source_version and _is_older(
+        pointer.updated_at, than=state.source_updated_at
+    ):
+        return f"the index has {version}, older than what the row was built from"
     return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.db import (
@@ -34,7 +35,7 @@ from lms_integration.models import (
     OverviewState,
     OverviewTombstone,
 )
-from overview_worker.dead_letters import record_dead_letter
+from overview_worker.dead_letters import fingerprint_of, record_dead_letter
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.errors import RetryableError, RowRefused, StoreUnavailable
 from overview_worker.ports import (
@@ -62,7 +63,10 @@ LAST_ERROR_LENGTH = 500
 
 # MySQL answers a NOWAIT lock that is taken with 3572, MariaDB with 1205 (lock wait timeout).
 _LOCK_IS_TAKEN = frozenset({1205, 3572})
-_CONNECTION_LOST = frozenset({2006, 2013, 2055, 4031})
+# MariaDB tells a killed connection so (1927) where it can; a server that stops says 1053.
+_CONNECTION_LOST = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
+# Values that do not fit their column, which the driver takes for a trouble of the server.
+_VALUE_REFUSED = frozenset({1292, 1366})
 
 # The done statement is an upsert only so that one statement can carry a value a course; the row
 # always exists. An announcement that has been answered is forgotten; a mark that came meanwhile
@@ -237,21 +241,17 @@ class DjangoRebuildTransaction:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Write ``changes``; the marks' ``done`` comes last."""
-        writes = [change for change in changes if isinstance(change, WriteOverview)]
-        removals = [change for change in changes if isinstance(change, RemoveOverview)]
-        faults = [change for change in changes if isinstance(change, RecordFault)]
-        absent = [change for change in changes if isinstance(change, NothingToBuild)]
-        postponed = [change for change in changes if isinstance(change, PostponeRebuild)]
         try:
-            self._write(writes)
-            self._remove(removals)
-            self._record_faults(faults)
-            for change in postponed:
-                _postpone(self._connection, [change.course.course_key], change.reason)
-            finished: list[WriteOverview | RemoveOverview | NothingToBuild]
-            finished = [*writes, *removals, *absent]
-            self._mark_done([change.course for change in finished])
-        except (DataError, IntegrityError) as error:
+            self._write([change for change in changes if isinstance(change, WriteOverview)])
+            self._remove([change for change in changes if isinstance(change, RemoveOverview)])
+            self._forget_faults(
+                [change for change in changes if isinstance(change, NothingToBuild)]
+            )
+            self._record_faults([change for change in changes if isinstance(change, RecordFault)])
+            self._update_marks(changes)
+        except (DataError, IntegrityError, OperationalError, UnicodeEncodeError) as error:
+            if isinstance(error, OperationalError) and _error_code(error) not in _VALUE_REFUSED:
+                raise
             keys = ", ".join(change.course.course_key for change in changes[:3])
             raise RowRefused(keys, f"refused by the database: {_short(error)}") from error
 
@@ -316,10 +316,9 @@ class DjangoRebuildTransaction:
             return
         self._upsert_rows([write for write in writes if write.row_changed])
         self._replace_tabs([write for write in writes if write.tabs_changed])
-        revived = [w.course.course_key for w in writes if w.course.state.deleted]
-        if revived:
-            self._tombstones().filter(course_key__in=revived).delete()
         for write in writes:
+            if write.course.state.deleted:
+                self._tombstones().filter(course_key=write.course.course_key).delete()
             self._update_state_of(write)
 
     def _upsert_rows(self, writes: Sequence[WriteOverview]) -> None:
@@ -356,9 +355,11 @@ class DjangoRebuildTransaction:
         if not writes:
             return
         tabs = CourseOverviewTab.objects.using(self._conf.using)
-        replaced = [w.course.course_key for w in writes if w.course.state.has_row]
-        if replaced:
-            tabs.filter(course_overview_id__in=replaced).delete()
+        # One statement a course: for a list that is a quarter of the table the server scans all of
+        # it, waits for rows that other rebuilds have deleted, and two chunks deadlock.
+        for write in writes:
+            if write.course.state.has_row:
+                tabs.filter(course_overview_id=write.course.course_key).delete()
         tabs.bulk_create(
             [
                 CourseOverviewTab(
@@ -397,19 +398,22 @@ class DjangoRebuildTransaction:
         )
 
     def _remove(self, removals: Sequence[RemoveOverview]) -> None:
-        keys = [removal.course.course_key for removal in removals]
-        if not keys:
-            return
-        rows = CourseOverview.objects.using(self._conf.using).filter(id__in=keys)
-        self._tombstones().bulk_create(
-            [_tombstone(row) for row in rows],
-            update_conflicts=True,
-            update_fields=[name for name in _TOMBSTONE_COLUMNS if name != "course_key"],
-            unique_fields=self._conflict_target("course_key"),
-        )
-        self._tombstones().filter(course_key__in=keys).update(deleted_at=DatabaseNow())
-        rows.delete()
-        self._states(keys).update(
+        for removal in removals:  # one by one, for the reason that is told of the tabs
+            self._remove_one(removal.course)
+
+    def _remove_one(self, course: LockedCourse) -> None:
+        key = course.course_key
+        if course.state.has_row:  # else the row that the table finds is another course's
+            rows = CourseOverview.objects.using(self._conf.using).filter(id=key)
+            self._tombstones().bulk_create(
+                [_tombstone(row) for row in rows],
+                update_conflicts=True,
+                update_fields=[name for name in _TOMBSTONE_COLUMNS if name != "course_key"],
+                unique_fields=self._conflict_target("course_key"),
+            )
+            rows.delete()
+        self._tombstones().filter(course_key=key).update(deleted_at=DatabaseNow())
+        self._states([key]).update(
             deleted=True,
             content_hash="",
             tabs_hash="",
@@ -420,27 +424,47 @@ class DjangoRebuildTransaction:
             fault=None,
         )
 
+    def _forget_faults(self, absent: Sequence[NothingToBuild]) -> None:
+        for change in absent:
+            self._states([change.course.course_key]).filter(fault__isnull=False).update(fault=None)
+
     def _record_faults(self, faults: Sequence[RecordFault]) -> None:
-        for fault in faults:
-            course = fault.course
-            reason = _storable(str(fault.error))
-            self._states([course.course_key]).update(fault=reason)
-            record_dead_letter(
-                DeadLetterEntry(
-                    source=DeadLetterSource.REBUILD, course_key=course.course_key, reason=reason
-                ),
-                using=self._conf.using,
+        letters = [
+            DeadLetterEntry(
+                source=DeadLetterSource.REBUILD,
+                course_key=fault.course.course_key,
+                reason=_storable(str(fault.error)),
             )
-            _hold_back(self._connection, course, reason)
+            for fault in faults
+        ]
+        # In the order of the unique index: an upsert locks the gap before its entry, too.
+        for letter in sorted(letters, key=fingerprint_of):
+            self._states([letter.course_key]).update(fault=letter.reason)
+            record_dead_letter(letter, using=self._conf.using)
+
+    def _update_marks(self, changes: Sequence[Change]) -> None:
+        """Lock the marks in the order of their keys, as those do who mark several courses."""
+        ordered = sorted(changes, key=lambda change: change.course.course_key)
+        for is_finished, group in groupby(ordered, key=_is_finished):
+            if is_finished:
+                self._mark_done([change.course for change in group])
+                continue
+            for change in group:
+                self._leave_dirty(change)
+
+    def _leave_dirty(self, change: Change) -> None:
+        match change:
+            case PostponeRebuild():
+                _postpone(self._connection, [change.course.course_key], change.reason)
+            case RecordFault():
+                _hold_back(self._connection, change.course, str(change.error))
 
     def _mark_done(self, courses: Sequence[LockedCourse]) -> None:
-        if not courses:
-            return
         vendor = self._connection.vendor
         row = "(%s, 0, %s, 0, '', '', '')"
         statement = _DONE[vendor].format(rows=", ".join([row] * len(courses)), now=now_sql(vendor))
         parameters: list[Any] = []
-        for course in sorted(courses, key=lambda course: course.course_key):
+        for course in courses:
             parameters += [course.course_key, course.wanted]
         with self._connection.cursor() as cursor:
             cursor.execute(statement, parameters)
@@ -494,6 +518,10 @@ def _locked_course(
             collides_with=None if row_id == key else row_id,
         ),
     )
+
+
+def _is_finished(change: Change) -> bool:
+    return isinstance(change, WriteOverview | RemoveOverview | NothingToBuild)
 
 
 def _overview_row(overview: CourseOverviewData) -> CourseOverview:

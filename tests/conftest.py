@@ -57,9 +57,7 @@ def _fresh_process_state() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def mongo_client() -> Iterator[MongoClient[dict[str, Any]]]:
     """A client of the real MongoDB replica set."""
-    client: MongoClient[dict[str, Any]] = MongoClient(
-        os.environ["OVERVIEW_MONGODB_URL"], tz_aware=True
-    )
+    client: MongoClient[dict[str, Any]] = MongoClient(os.environ["OVERVIEW_MONGODB_URL"])
     yield client
     client.close()
 

@@ -7,7 +7,7 @@ addresses without needing Django. Does no I/O.
 import ipaddress
 import re
 
-from overview_worker.builder.fields import BadValue
+from overview_worker.builder.fields import BadValue, storable_text
 
 #: 64 for the local part, '@', 255 for the domain (RFC 3696, erratum 1690).
 LONGEST_ADDRESS = 320
@@ -33,7 +33,7 @@ def to_email(value: object) -> str | None:
         raise BadValue("not an e-mail address")
     if not (_is_local_part(local_part) and _is_domain(domain)):
         raise BadValue("not an e-mail address")
-    return value
+    return storable_text(value)
 
 
 def _is_local_part(text: str) -> bool:

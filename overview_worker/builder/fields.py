@@ -7,10 +7,14 @@ the limits of the SQL columns added. Does no I/O and knows no framework.
 
 import json
 import math
+import re
 from collections.abc import Mapping
 
 #: Range of a signed 32-bit SQL ``int``.
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+
+_FORBIDDEN_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class BadValue(ValueError):
@@ -20,13 +24,14 @@ class BadValue(ValueError):
 def to_text(value: object) -> str | None:
     """Return a text or null as it is stored; anything else is refused (XBlock ``String``).
 
-    Nothing is trimmed or escaped. A lone surrogate is refused: UTF-8 has no bytes for it.
+    Nothing is trimmed or escaped, but characters that XML forbids are left out, as XBlock does when
+    it reads a field: control characters other than tab and line ends, surrogates, U+FFFE, U+FFFF.
     """
     if value is None:
         return None
     if not isinstance(value, str):
         raise BadValue("not a text")
-    return storable_text(value)
+    return storable_text(_FORBIDDEN_IN_XML.sub("", value))
 
 
 def to_required_text(value: object) -> str:

@@ -22,15 +22,11 @@ class BuildNotes:
 
     def degrade(self, field: str, value: object, reason: str) -> None:
         """Record that ``field`` took its default instead of ``value``."""
-        self._degradations.append(Degradation(field=field, value=_shown(value), reason=reason))
+        self._degradations.append(Degradation(field=field, value=shown_value(value), reason=reason))
 
     def refusal(self, field: str, value: object, reason: str) -> MalformedCourse:
         """Return the error that ends the build because of ``field``."""
-        try:
-            return MalformedCourse(self._course_key, field=field, value=value, reason=reason)
-        except (ValueError, RecursionError):
-            unprintable = _shown(value)
-            return MalformedCourse(self._course_key, field=field, value=unprintable, reason=reason)
+        return MalformedCourse(self._course_key, field=field, value=value, reason=reason)
 
     @property
     def degradations(self) -> tuple[Degradation, ...]:
@@ -95,11 +91,3 @@ def _fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise BadValue("fields that are not an object")
     return value
-
-
-def _shown(value: object) -> str:
-    """Return ``shown_value``, or the type of a value too large or too deep for ``repr``."""
-    try:
-        return shown_value(value)
-    except (ValueError, RecursionError):
-        return f"<{type(value).__name__} that cannot be printed>"

@@ -50,14 +50,13 @@ def test_an_empty_name_gives_the_image_of_the_settings(name: str | None) -> None
         ("back\\slash.png", "back_slash.png"),
         ("line\n", "line_"),
         (" ", "_"),
-        ("\x00", "_"),
     ],
 )
 def test_a_name_is_made_an_asset_name_but_not_escaped(name: str, asset: str) -> None:
     assert _urls(build({"course_image": name, "banner_image": name})) == (f"{ASSET}{asset}",) * 2
 
 
-@pytest.mark.parametrize("name", [5, ["x.png"], "\ud800.png"])
+@pytest.mark.parametrize("name", [5, ["x.png"]])
 def test_a_bad_name_is_degraded_to_the_default_image(name: object) -> None:
     built = build({"course_image": name, "banner_image": name})
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bson.code import Code
 from bson.objectid import ObjectId
 
 from lms_integration.data import CourseOverviewTabData
@@ -224,6 +225,13 @@ def test_other_tabs_store_neither_slug_nor_link() -> None:
     tab = _last({"type": "progress", "url_slug": "ignored", "link": "ignored"})
 
     assert (tab.url_slug, tab.link) == (None, None)
+
+
+def test_texts_of_another_bson_type_are_texts() -> None:
+    tab = _last({"type": Code("wiki"), "name": Code("N"), "is_hidden": Code("0")})
+
+    assert (tab.type, tab.name, tab.is_hidden) == ("wiki", "N", False)
+    assert type(tab.name) is str
 
 
 def test_a_static_tab_takes_its_id_from_its_slug() -> None:

@@ -1,0 +1,99 @@
+"""``python -m benchmarks``: measure one mode on the servers that the environment names.
+
+``make bench`` runs it for both modes. Tables go to the terminal, figures to ``benchmarks/results``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import django
+from django.core.management import call_command
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def main() -> int:
+    """Measure, print, save; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--mode", choices=("embedded", "services"), default="services")
+    parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
+    parser.add_argument(
+        "--only", choices=("publish_to_visible", "rebuild_loop"), help="one benchmark of the two"
+    )
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lms_integration.settings")
+    os.environ.setdefault("OVERVIEW_LOG_LEVEL", "WARNING")
+    django.setup()
+    call_command("migrate", verbosity=0)
+    console = Console(soft_wrap=True)
+    figures = _measure(options, console)
+    path = _save(figures, options.mode)
+    _print(figures, console)
+    console.print(f"saved: {path.relative_to(RESULTS.parent.parent)}")
+    return 0
+
+
+def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    # Both need Django to be set up before their models are imported.
+    from benchmarks import publish_to_visible, rebuild_loop
+
+    def report(line: str) -> None:
+        console.print(f"[dim]{options.mode}: {line}[/dim]")
+
+    figures: dict[str, Any] = {}
+    if options.only != "publish_to_visible":
+        figures |= rebuild_loop.measure(quick=options.quick, report=report)
+    if options.only != "rebuild_loop":
+        os.environ["OVERVIEW_LOG_LEVEL"] = "INFO"  # the workers': rebuilds are counted in their log
+        logs = RESULTS / "logs" / options.mode
+        figures |= publish_to_visible.measure(log_folder=logs, quick=options.quick, report=report)
+    return figures
+
+
+def _save(figures: dict[str, Any], mode: str) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    now = datetime.now(UTC)
+    path = RESULTS / f"{now:%Y-%m-%dT%H%M%S}-{mode}.json"
+    machine = {"processors": os.cpu_count(), "python": platform.python_version()}
+    document = {"measured_at": now.isoformat(), "mode": mode, "machine": machine, **figures}
+    path.write_text(json.dumps(document, indent=1))
+    return path
+
+
+def _print(figures: dict[str, Any], console: Console) -> None:
+    if loops := figures.get("rebuild_loop"):
+        table = Table("course", "rebuilds/s", "lazy/s", "ratio", title="one process")
+        for each in loops:
+            table.add_row(*(str(value) for value in each.values()))
+        console.print(table)
+    if rates := figures.get("publish_to_visible"):
+        table = Table(
+            *("course", "publishes/s", "count", "p50 ms", "p95", "p99", "max", "Studio p50", "p99"),
+            title="publish → visible",
+        )
+        for each in rates:
+            visible, studio = each["visible"], each["studio"]
+            table.add_row(
+                each["size"],
+                str(each["per_second"]),
+                *(str(value) for value in visible.values()),
+                str(studio["p50_ms"]),
+                str(studio["p99_ms"]),
+            )
+        console.print(table)
+    if burst := figures.get("burst"):
+        table = Table(*burst, title="burst for one course")
+        table.add_row(*(str(value) for value in burst.values()))
+        console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

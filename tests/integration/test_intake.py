@@ -1,0 +1,310 @@
+"""The intake on real brokers: marks, tasks, dead letters, acknowledgements."""
+
+import gzip
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import connections
+from kombu import Connection, Producer
+
+from lms_integration.broker import broker_connection
+from lms_integration.events import CONTENT_TYPE, CoursePublished, Event, encode_event
+from lms_integration.identity import database_identity
+from lms_integration.models import DeadLetter, OverviewMark
+from lms_integration.topology import dead_letter_queue, event_exchange, event_queue
+from overview_worker.compression import refuse_compressed_messages
+from overview_worker.errors import StoreUnavailable
+from overview_worker.intake import Intake
+from overview_worker.intake_store import DjangoIntakeStore
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KEY = "course-v1:TestX+Intake+R1"
+OTHER = "course-v1:TestX+Intake+R2"
+PATIENCE_SECONDS = 15
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "gave up waiting"
+        time.sleep(0.01)
+
+
+class RecordedQueue:
+    """What the intake enqueued, in place of Celery."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.failures: list[Exception] = []
+
+    def enqueue(self, course_keys: Sequence[str]) -> None:
+        if self.failures:
+            raise self.failures.pop()
+        self.batches.append(list(course_keys))
+
+    @property
+    def course_keys(self) -> list[str]:
+        return [key for batch in self.batches for key in batch]
+
+
+class RunningIntake:
+    """An intake in a thread of its own."""
+
+    def __init__(self, url: str, store: DjangoIntakeStore, queue: RecordedQueue) -> None:
+        self.intake = Intake(
+            connect=lambda: broker_connection(url, timeout_seconds=4, heartbeat_seconds=20),
+            store=store,
+            enqueue=queue.enqueue,
+        )
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        self.intake.run()
+        connections.close_all()
+
+    def stop(self) -> None:
+        self.intake.stop()
+        self.thread.join(PATIENCE_SECONDS)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture(params=["rabbitmq", "redis"])
+def url(request, broker_url: str, redis_url: str) -> Iterator[str]:
+    if request.param == "rabbitmq":
+        yield broker_url
+        return
+    redis_database = redis_url.rpartition("/")[0] + "/9"
+    with Connection(redis_database) as connection:
+        channel: Any = connection.default_channel
+        channel.client.flushdb()
+        yield redis_database
+        channel.client.flushdb()
+
+
+@pytest.fixture
+def queue() -> RecordedQueue:
+    return RecordedQueue()
+
+
+@pytest.fixture
+def start(queue) -> Iterator[Callable[..., RunningIntake]]:
+    running: list[RunningIntake] = []
+
+    def _start(url: str, store: DjangoIntakeStore | None = None) -> RunningIntake:
+        running.append(RunningIntake(url, store or DjangoIntakeStore(), queue))
+        return running[-1]
+
+    refuse_compressed_messages()
+    yield _start
+    for each in running:
+        each.stop()
+
+
+def publish(url: str, *bodies: bytes, content_type: str = CONTENT_TYPE, **options) -> None:
+    with Connection(url) as connection:
+        channel = connection.channel()
+        for each in (event_queue(), dead_letter_queue()):
+            each(channel).declare()
+        producer = Producer(channel)
+        for body in bodies:
+            producer.publish(
+                body,
+                exchange=event_exchange(),
+                routing_key="course.published",
+                content_type=content_type,
+                content_encoding="utf-8",
+                delivery_mode=2,
+                **options,
+            )
+
+
+def events_left(url: str) -> int:
+    with Connection(url) as connection:
+        channel: Any = connection.channel()
+        if url.startswith("redis"):
+            return int(channel.client.llen("overview.events") + channel.client.hlen("unacked"))
+        return int(channel.queue_declare(queue="overview.events", passive=True).message_count)
+
+
+def wanted(course_key: str) -> int:
+    mark = OverviewMark.objects.filter(course_key=course_key).first()
+    return 0 if mark is None else mark.wanted
+
+
+def event(course_key: str = KEY, **values) -> Event:
+    return CoursePublished(course_key=course_key, **values)
+
+
+def test_an_event_marks_its_course_and_gives_one_task(url, start, queue):
+    publish(url, encode_event(event(event_id="e-1")))
+
+    start(url)
+    wait_for(lambda: queue.course_keys == [KEY])
+
+    mark = OverviewMark.objects.get(course_key=KEY)
+    assert (mark.wanted, mark.done, mark.last_event_id) == (1, 0, "e-1")
+
+
+def test_many_events_of_one_course_in_a_batch_give_one_mark_and_one_task(url, start, queue):
+    publish(url, *[encode_event(event()) for _ in range(300)], encode_event(event(OTHER)))
+
+    start(url)
+    wait_for(lambda: OTHER in queue.course_keys)
+
+    assert wanted(KEY) <= 10
+    assert queue.course_keys.count(KEY) <= 10
+    wait_for(lambda: events_left(url) == 0)
+
+
+def test_an_event_that_was_marked_in_this_database_is_not_marked_again(url, start, queue):
+    OverviewMark.objects.create(course_key=KEY, wanted=3, done=2, dirty_since=datetime.now(UTC))
+    publish(url, encode_event(event(marked_in=database_identity())))
+
+    start(url)
+    wait_for(lambda: queue.course_keys == [KEY])
+
+    assert wanted(KEY) == 3
+
+
+def test_an_event_that_was_marked_elsewhere_is_marked_here(url, start, queue):
+    publish(url, encode_event(event(marked_in=str(uuid.uuid4()))))
+
+    start(url)
+    wait_for(lambda: queue.course_keys == [KEY])
+
+    assert wanted(KEY) == 1
+
+
+def test_a_course_that_was_rebuilt_meanwhile_gets_no_task(url, start, queue):
+    OverviewMark.objects.create(course_key=KEY, wanted=3, done=3)
+    publish(url, encode_event(event(marked_in=database_identity())), encode_event(event(OTHER)))
+
+    start(url)
+    wait_for(lambda: OTHER in queue.course_keys)
+
+    assert KEY not in queue.course_keys
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        (b"not json", CONTENT_TYPE, "not JSON"),
+        (b"x" * 5000, CONTENT_TYPE, "5000 bytes"),
+        (b"[" * 4000, CONTENT_TYPE, "not JSON"),
+        (b"\x80\x04N.", "application/x-python-serialize", "only JSON"),
+        (b"--- {}", "application/x-yaml", "only JSON"),
+        (
+            encode_event(event()).replace(b"course-v1:", b"course-v9:"),
+            CONTENT_TYPE,
+            "not a course key",
+        ),
+        (encode_event(event()).replace(b".v1", b".v7"), CONTENT_TYPE, "unknown event type"),
+    ],
+    ids=["not json", "too large", "too deep", "pickle", "yaml", "wrong key", "unknown type"],
+)
+def test_what_is_no_event_becomes_a_dead_letter_and_stops_nothing(
+    url, start, queue, body, content_type, reason
+):
+    publish(url, body, content_type=content_type)
+    publish(url, encode_event(event(OTHER)))
+
+    start(url)
+    wait_for(lambda: queue.course_keys == [OTHER])
+
+    letter = DeadLetter.objects.get()
+    assert letter.origin == "intake"
+    assert reason in letter.reason
+    assert bytes(letter.body) == body[:8192]
+    assert letter.body_bytes == len(body)
+    wait_for(lambda: events_left(url) == 0)
+
+
+def test_a_compressed_message_is_refused_before_it_is_inflated(url, start, queue):
+    bomb = gzip.compress(b"0" * 50_000_000)
+    publish(url, bomb, headers={"compression": "application/x-gzip"})
+    publish(url, encode_event(event(OTHER)))
+
+    start(url)
+    wait_for(lambda: queue.course_keys == [OTHER])
+
+    letter = DeadLetter.objects.get()
+    assert "compressed" in letter.reason
+    assert letter.body_bytes == len(bomb)
+
+
+def test_the_same_poison_again_is_counted_and_fills_no_table(url, start, queue):
+    publish(url, *[b"poison"] * 50, encode_event(event(OTHER)))
+
+    start(url)
+    wait_for(lambda: queue.course_keys == [OTHER])
+
+    assert DeadLetter.objects.get().seen_count == 50
+
+
+def test_a_message_that_the_broker_gave_up_is_kept_and_its_course_held_back(
+    broker_url, start, queue
+):
+    OverviewMark.objects.create(course_key=KEY, wanted=1, done=0, dirty_since=datetime.now(UTC))
+    with Connection(broker_url) as connection:
+        channel = connection.channel()
+        for each in (event_queue(), dead_letter_queue()):
+            each(channel).declare()
+        Producer(channel).publish(
+            [[KEY], {}, {}],
+            exchange="overview.dlx",
+            routing_key="overview.live",
+            headers={
+                "task": "overview.rebuild_overview",
+                "x-death": [{"queue": "overview.live", "reason": "delivery_limit", "count": 1}],
+            },
+        )
+
+    start(broker_url)
+    wait_for(lambda: DeadLetter.objects.exists())
+
+    letter = DeadLetter.objects.get()
+    assert (letter.origin, letter.course_key) == ("broker", KEY)
+    assert "overview.live: delivery_limit" in letter.reason
+    mark = OverviewMark.objects.get(course_key=KEY)
+    assert mark.next_attempt_at is not None
+    assert (mark.next_attempt_at - datetime.now(UTC)).total_seconds() > 3600
+
+
+def test_nothing_is_acknowledged_before_the_tasks_are_enqueued(broker_url, start, queue):
+    queue.failures.append(OSError("broker refused the task"))
+    publish(broker_url, encode_event(event()))
+
+    start(broker_url)
+    wait_for(lambda: queue.course_keys == [KEY])
+
+    assert wanted(KEY) == 2  # delivered, and marked, twice: harmless, where a loss is not
+    wait_for(lambda: events_left(broker_url) == 0)
+
+
+class DatabaseAwayOnce(DjangoIntakeStore):
+    """Answers with an outage at first."""
+
+    outages = 1
+
+    def mark_events(self, events: Sequence[Event]) -> list[str]:
+        if self.outages:
+            self.outages -= 1
+            raise StoreUnavailable("away")
+        return super().mark_events(events)
+
+
+def test_while_the_database_is_away_the_batch_is_kept(url, start, queue):
+    publish(url, encode_event(event()))
+
+    start(url, DatabaseAwayOnce())
+    wait_for(lambda: queue.course_keys == [KEY])
+
+    assert wanted(KEY) == 1
+    wait_for(lambda: events_left(url) == 0)
