@@ -8,6 +8,7 @@ BENCH_ARGS ?=
 # Tests and benchmarks have servers of their own, so that those of `make up` are left alone.
 TEST_FOLDER ?= .run/test
 BENCH_FOLDER ?= .run/bench
+BENCH_MODES ?= services embedded
 
 BIN := .venv/bin
 SERVERS := $(BIN)/python -m dev.servers
@@ -51,9 +52,12 @@ status: MODE ?= services
 status: ## Say which servers run.
 	@$(SERVERS) status --mode $(MODE)
 
-bench: ## Measure on private servers (BENCH_ARGS=… for the benchmarks).
+bench: ## Measure on private servers (BENCH_MODES="services embedded", BENCH_ARGS=--quick).
 	@$(PYTHON) dev/bootstrap.py services
-	@$(SERVERS) run --mode services --folder $(BENCH_FOLDER) -- $(BIN)/python -m benchmarks $(BENCH_ARGS)
+	@for mode in $(BENCH_MODES); do \
+		$(SERVERS) run --mode $$mode --folder $(BENCH_FOLDER)/$$mode -- \
+			$(BIN)/python -m benchmarks --mode $$mode $(BENCH_ARGS) || exit 1; \
+	done
 
 lock: ## Choose package versions anew and write requirements/*.txt (needs uv).
 	@command -v $(UV) >/dev/null || { echo "uv is needed, for example: pipx install uv"; exit 2; }

@@ -26,7 +26,7 @@ from dev.authoring.index import MongoCourseIndex
 from lms_integration.events import CONTENT_TYPE, CoursePublished, encode_event
 from lms_integration.models import OverviewMark
 from lms_integration.signals import course_published
-from lms_integration.topology import event_exchange
+from lms_integration.topology import event_exchange, event_queue
 
 #: Published per second, and for how many seconds.
 RATES = ((1, 20), (10, 15), (50, 20))
@@ -166,11 +166,10 @@ def _measure_burst(author: SplitAuthor, watcher: Watcher, log_folder: Path) -> B
     number, last_event_id, first_sent = _send_burst(author, key)
     started = time.monotonic()
     watcher.expect(Expected(course_key=key, number=number, published_at=started))
-    while _last_event_id(key) != last_event_id:
-        time.sleep(0.002)
+    _wait_for(lambda: _last_event_id(key) == last_event_id, "the intake to read the burst")
     read = time.monotonic()
     (seen,) = watcher.collect(1, timeout_seconds=PATIENCE_SECONDS)
-    _wait_until_clean(key)
+    _wait_for(lambda: _is_clean(key), "the course to be clean")
     return BurstFigures(
         event_count=BURST_EVENT_COUNT,
         rebuild_count=_rebuild_count(log_folder, key) - before,
@@ -185,7 +184,9 @@ def _send_burst(author: SplitAuthor, key: str) -> tuple[int, str, float]:
     change: PublishedChange | None = None
     first_sent = time.monotonic()
     with Connection(settings.OVERVIEW_BROKER_URL) as connection:
-        producer = Producer(connection.channel())
+        channel = connection.channel()
+        event_queue()(channel).declare()  # Redis routes by what this process has declared
+        producer = Producer(channel)
         for index in range(BURST_EVENT_COUNT):
             if change is None or index % BURST_EDIT_EVERY == BURST_EDIT_EVERY - 1:
                 number = _NAMES.next()
@@ -210,9 +211,16 @@ def _last_event_id(key: str) -> str:
     return OverviewMark.objects.values_list("last_event_id", flat=True).get(course_key=key)
 
 
-def _wait_until_clean(key: str) -> None:
-    while not OverviewMark.objects.filter(course_key=key, dirty_since__isnull=True).exists():
-        time.sleep(0.01)
+def _is_clean(key: str) -> bool:
+    return OverviewMark.objects.filter(course_key=key, dirty_since__isnull=True).exists()
+
+
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"gave up waiting for {what}")
+        time.sleep(0.002)
 
 
 def _rebuild_count(log_folder: Path, key: str) -> int:

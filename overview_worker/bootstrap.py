@@ -35,13 +35,23 @@ class Dependencies:
 
 def dependencies() -> Dependencies:
     """Return this process's adapters, made on first use: a MongoDB client must not cross a fork."""
-    return _dependencies_of_process(os.getpid())
+    return _process_dependencies(os.getpid())[1]
+
+
+def close_dependencies() -> None:
+    """Close this process's connections to MongoDB; the next use opens new ones."""
+    if not _process_dependencies.cache_info().currsize:
+        return
+    client, _ = _process_dependencies(os.getpid())
+    _process_dependencies.cache_clear()
+    client.close()
 
 
 @cache
-def _dependencies_of_process(pid: int) -> Dependencies:
+def _process_dependencies(pid: int) -> tuple[MongoClient[dict[str, Any]], Dependencies]:
     conf = mongo_conf()
-    return make_dependencies(connect(conf), conf, builder_settings())
+    client = connect(conf)
+    return client, make_dependencies(client, conf, builder_settings())
 
 
 def make_dependencies(

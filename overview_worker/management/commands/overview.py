@@ -10,6 +10,7 @@ from django.db import DatabaseError, InterfaceError
 from kombu.exceptions import KombuError
 from rich.console import Console
 
+from overview_worker.bootstrap import close_dependencies
 from overview_worker.commands import doctor, explain, intake_process, publish, reindex, status
 from overview_worker.errors import OverviewError
 
@@ -80,5 +81,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             console.print("stopped; what is marked is rebuilt all the same")
             exit_code = 130
+        finally:
+            close_dependencies()
         if exit_code:
             sys.exit(exit_code)
