@@ -19,10 +19,10 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from benchmarks.clock import Durations, summarise
-from benchmarks.pipeline import running_pipeline
 from benchmarks.watcher import Expected, Watcher, watching
 from dev.authoring.author import PublishedChange, SplitAuthor
 from dev.authoring.index import MongoCourseIndex
+from dev.procfile import ProcfileProcesses
 from lms_integration.events import CONTENT_TYPE, CoursePublished, encode_event
 from lms_integration.models import OverviewMark
 from lms_integration.signals import course_published
@@ -66,9 +66,10 @@ def measure(*, log_folder: Path, quick: bool, report: Callable[[str], None]) -> 
     author = SplitAuthor(database, index=MongoCourseIndex(database))
     latencies: list[LatencyFigures] = []
     with (
-        running_pipeline(log_folder, names=("intake", "live", "beat")),
+        ProcfileProcesses(log_folder) as processes,
         watching() as watcher,
     ):
+        processes.start("intake", "live", "beat")
         for size, block_count in SIZES.items():
             keys = _write_courses(author, database, size=size, block_count=block_count)
             _warm_up(author, keys, watcher)
@@ -77,7 +78,7 @@ def measure(*, log_folder: Path, quick: bool, report: Callable[[str], None]) -> 
                 figures = _measure_rate(author, keys, watcher, per_second, seconds, size)
                 latencies.append(figures)
         report(f"{BURST_EVENT_COUNT} events for one course")
-        burst = _measure_burst(author, watcher, log_folder)
+        burst = _measure_burst(author, watcher, processes)
     client.close()
     return {
         "publish_to_visible": [asdict(each) for each in latencies],
@@ -156,13 +157,15 @@ def _measure_rate(
     )
 
 
-def _measure_burst(author: SplitAuthor, watcher: Watcher, log_folder: Path) -> BurstFigures:
+def _measure_burst(
+    author: SplitAuthor, watcher: Watcher, processes: ProcfileProcesses
+) -> BurstFigures:
     key = "course-v1:Bench+burst+R1"
     if key not in author.course_keys():
         author.create_course(key, settings={"display_name": "#0"}, block_count=SIZES["demo"])
     _publish(author, key, watcher)
     watcher.collect(1, timeout_seconds=PATIENCE_SECONDS)
-    before = _rebuild_count(log_folder, key)
+    before = _rebuild_count(processes, key)
     number, last_event_id, first_sent = _send_burst(author, key)
     started = time.monotonic()
     watcher.expect(Expected(course_key=key, number=number, published_at=started))
@@ -172,7 +175,7 @@ def _measure_burst(author: SplitAuthor, watcher: Watcher, log_folder: Path) -> B
     _wait_for(lambda: _is_clean(key), "the course to be clean")
     return BurstFigures(
         event_count=BURST_EVENT_COUNT,
-        rebuild_count=_rebuild_count(log_folder, key) - before,
+        rebuild_count=_rebuild_count(processes, key) - before,
         read_seconds=round(read - first_sent, 3),
         visible_after_read_seconds=round(max(0.0, started + seen.seconds - read), 3),
     )
@@ -223,6 +226,6 @@ def _wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.002)
 
 
-def _rebuild_count(log_folder: Path, key: str) -> int:
-    log = (log_folder / "live.log").read_text(errors="replace")
-    return len(re.findall(rf"{re.escape(key)} (?:written|unchanged|lagging)", log))
+def _rebuild_count(processes: ProcfileProcesses, key: str) -> int:
+    pattern = rf"{re.escape(key)} (?:written|unchanged|lagging)"
+    return len(re.findall(pattern, processes.log("live")))

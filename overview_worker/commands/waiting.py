@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lms_integration.models import OverviewMark, OverviewState
 
 POLL_SECONDS = 0.02
+#: Unfinished courses that are named one by one.
+SHOWN_UNFINISHED = 20
 #: Keys in one query.
 _PAGE = 500
 
@@ -47,8 +49,11 @@ def wait_until_clean(
             time.sleep(POLL_SECONDS if len(waiting) <= _PAGE else POLL_SECONDS * 10)
     for key in faulty:
         console.print(f"not rebuilt: {_fault(key)}", markup=False)
-    for key in waiting[:20]:
-        console.print(f"{key}: not rebuilt yet (overview explain {key})", markup=False)
+    for key in waiting[:SHOWN_UNFINISHED]:
+        reason = _last_error(key) or "no worker has come to it"
+        console.print(f"{key}: not rebuilt yet: {reason}", markup=False)
+    if len(waiting) > SHOWN_UNFINISHED:
+        console.print(f"and {len(waiting) - SHOWN_UNFINISHED} more are not rebuilt yet")
     return Waited(faulty=tuple(faulty), unfinished=tuple(waiting))
 
 
@@ -90,3 +95,7 @@ def _with_fault(keys: Sequence[str]) -> list[str]:
 
 def _fault(key: str) -> str | None:
     return OverviewState.objects.filter(course_key=key).values_list("fault", flat=True).first()
+
+
+def _last_error(key: str) -> str | None:
+    return OverviewMark.objects.filter(course_key=key).values_list("last_error", flat=True).first()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -12,12 +13,14 @@ from tests.acceptance.processes import Pipeline
 
 @pytest.fixture
 def pipeline(
-    transactional_db: None, mongo_database: Database, broker_url: str, tmp_path: Path
+    transactional_db: None,
+    mongo_database: Database[dict[str, Any]],
+    broker_url: str,
+    tmp_path: Path,
 ) -> Iterator[Pipeline]:
     """Starts and stops intake, workers and beat by name; stops what runs at the end."""
     name = str(connection.settings_dict["NAME"])
-    running = Pipeline(
+    with Pipeline(
         sql_database=name, mongo_database=mongo_database.name, log_folder=tmp_path / "logs"
-    )
-    yield running
-    running.stop_all()
+    ) as running:
+        yield running

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from dev.authoring.author import SplitAuthor
 from dev.authoring.studio import Studio
@@ -124,8 +125,6 @@ def test_mariadb_restarted_during_publishes_is_outlived_by_every_process(
     wait_for_row(create(studio))
 
     server("mariadb").restart()
-    from django.db import connection
-
     connection.close()
 
     assert wait_for_row(rename(studio, "After the restart")).display_name == "After the restart"

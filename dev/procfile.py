@@ -1,0 +1,97 @@
+"""Processes of the ``Procfile``, run one by one by name: for tests and benchmarks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from honcho.environ import parse_procfile  # type: ignore[import-untyped] # ships no types
+
+PROJECT = Path(__file__).resolve().parent.parent
+START_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 30
+_POLL_SECONDS = 0.02
+#: What each process logs once it works.
+_READY_WORDS = {
+    "intake": "intake ready",
+    "live": "ready.",
+    "bulk": "ready.",
+    "beat": "beat: Starting",
+}
+
+
+class NotReady(RuntimeError):
+    """A process ended or did not become ready; the message ends with its log."""
+
+
+class ProcfileProcesses:
+    """Some of the processes, with logs in a folder of their own; a context that ends them."""
+
+    def __init__(self, log_folder: Path, *, environment: Mapping[str, str] = os.environ) -> None:
+        programs = Path(sys.executable).parent
+        self.environment = {**environment, "PATH": f"{programs}:{environment['PATH']}"}
+        self._log_folder = log_folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        log_folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_all()
+
+    def start(self, *names: str) -> None:
+        """Start processes side by side and wait until they work.
+
+        Raises:
+            NotReady: one of them ended or took too long.
+        """
+        commands = parse_procfile((PROJECT / "Procfile").read_text()).processes
+        for name in names:
+            with self._log(name).open("wb") as output:
+                self._processes[name] = subprocess.Popen(  # noqa: S603 - a line of our Procfile
+                    ["/bin/sh", "-c", f"exec {commands[name]}"],
+                    cwd=PROJECT,
+                    env=self.environment,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        for name in names:
+            self._wait_until_ready(name)
+
+    def kill(self, name: str) -> None:
+        """``kill -9`` a process and its children."""
+        process = self._processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop_all(self) -> None:
+        """Stop what runs: politely first, then not."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(STOP_TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self._processes.clear()
+
+    def log(self, name: str) -> str:
+        """Return what a process has logged since its last start."""
+        return self._log(name).read_text(errors="replace")
+
+    def _wait_until_ready(self, name: str) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while _READY_WORDS[name] not in self.log(name):
+            if self._processes[name].poll() is not None or time.monotonic() > deadline:
+                raise NotReady(f"{name} is not ready:\n{self.log(name)[-2000:]}")
+            time.sleep(_POLL_SECONDS)
+
+    def _log(self, name: str) -> Path:
+        return self._log_folder / f"{name}.log"
