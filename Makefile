@@ -2,9 +2,10 @@
 
 PYTHON ?= python3
 UV ?= uv
-# Options for pytest, such as PYTEST_ARGS="-x tests/unit", and for the benchmarks.
+# Options for pytest, such as PYTEST_ARGS="-x tests/unit", for the benchmarks and for the demo.
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+DEMO_ARGS ?=
 # Tests and benchmarks have servers of their own, so that those of `make up` are left alone.
 TEST_FOLDER ?= .run/test
 BENCH_FOLDER ?= .run/bench
@@ -23,9 +24,9 @@ help: ## Show this list.
 		do printf '  make %-8s %s\n' "$$name" "$$sentence"; done
 
 demo: MODE ?= embedded
-demo: ## Run everything on this machine and watch a publish arrive (MODE=embedded|services).
+demo: ## Run everything on this machine and watch a publish arrive (MODE=embedded|services, DEMO_ARGS=--stay).
 	@$(PYTHON) dev/bootstrap.py $(MODE)
-	@$(BIN)/python -m dev.demo --mode $(MODE)
+	@$(BIN)/python -m dev.demo --mode $(MODE) $(DEMO_ARGS)
 
 test: ## Run all checks and all tests on private servers (PYTEST_ARGS=… for pytest).
 	@$(PYTHON) dev/bootstrap.py test

@@ -54,7 +54,8 @@ def database_settings(url: str) -> dict[str, Any]:
     if parsed["ENGINE"] == "django.db.backends.sqlite3":
         options |= {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            # Seconds to wait for the one writer; less than a task's soft time limit.
+            "timeout": 10,
             "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
         }
     return {**parsed, "OPTIONS": options}

@@ -9,6 +9,8 @@ from kombu import Connection
 def queue_depths(connection: Connection, names: Iterable[str]) -> dict[str, int | None]:
     """Return ``{queue: messages ready}``; None for a queue that does not exist.
 
+    Redis has no empty lists, so that a queue which does not exist is an empty one there.
+
     Raises:
         OSError, kombu.exceptions.KombuError: the broker did not answer.
     """
@@ -21,5 +23,5 @@ def queue_depths(connection: Connection, names: Iterable[str]) -> dict[str, int 
             depths[name] = channel.queue_declare(queue=name, passive=True).message_count
             channel.close()
         except connection.channel_errors:
-            depths[name] = None
+            depths[name] = None if connection.transport.driver_type == "amqp" else 0
     return depths

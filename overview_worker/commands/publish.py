@@ -64,9 +64,8 @@ def _run(arguments: Namespace, console: Console) -> int:
     if arguments.wait is not None:
         waited = wait_until_clean(keys, timeout_seconds=arguments.wait, console=console)
         elapsed_ms = (time.monotonic() - started) * 1000
-        console.print(
-            f"{len(keys) - len(waited.unfinished)} of {len(keys)} done in {elapsed_ms:.0f} ms"
-        )
+        done = len(keys) - len(waited.unfinished) - len(waited.faulty)
+        console.print(f"{done} of {len(keys)} up to date after {elapsed_ms:.0f} ms")
         exit_code = exit_code if waited.all_good else EXIT_PROBLEM
     return exit_code
 

@@ -19,6 +19,8 @@ SUBCOMMANDS = {
     for module in (publish, reindex, status, explain, doctor, intake_process)
 }
 
+#: Columns of a table that goes to a pipe or a file.
+PIPE_WIDTH = 250
 #: With ``-v 2`` the log lines of the pipeline are shown too.
 VERBOSE = 2
 
@@ -62,7 +64,7 @@ class Command(BaseCommand):
         Raises:
             CommandError: with one line for the person at the terminal.
         """
-        console = Console(file=cast(TextIO, self.stdout), soft_wrap=True, highlight=False)
+        console = _console(cast(TextIO, self.stdout))
         command = SUBCOMMANDS[options["subcommand"]]
         if options["verbosity"] < VERBOSE and command is not intake_process.COMMAND:
             # At a terminal the subcommand's own lines are the report.
@@ -85,3 +87,9 @@ class Command(BaseCommand):
             close_dependencies()
         if exit_code:
             sys.exit(exit_code)
+
+
+def _console(output: TextIO) -> Console:
+    """Return a console as wide as the terminal; in a pipe lines are not folded for a reader's sake."""
+    width = None if output.isatty() else PIPE_WIDTH
+    return Console(file=output, width=width, soft_wrap=True, highlight=False)
