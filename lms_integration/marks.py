@@ -29,7 +29,8 @@ _COLUMNS = (
 _UPSERT_MYSQL = """
 INSERT INTO overview_mark ({columns}) VALUES {rows}
 ON DUPLICATE KEY UPDATE
-    dirty_since = IF(wanted <= done, VALUES(dirty_since), dirty_since),
+    dirty_since = IF(wanted <= done OR next_attempt_at > {held_back},
+                     VALUES(dirty_since), dirty_since),
     next_attempt_at = IF(VALUES(next_attempt_at) IS NULL OR wanted <= done,
                          VALUES(next_attempt_at), next_attempt_at),
     attempts = 0,
@@ -49,7 +50,8 @@ ON DUPLICATE KEY UPDATE
 _UPSERT_SQLITE = """
 INSERT INTO overview_mark ({columns}) VALUES {rows}
 ON CONFLICT (course_key) DO UPDATE SET
-    dirty_since = CASE WHEN wanted <= done THEN excluded.dirty_since ELSE dirty_since END,
+    dirty_since = CASE WHEN wanted <= done OR next_attempt_at > {held_back}
+        THEN excluded.dirty_since ELSE dirty_since END,
     next_attempt_at = CASE WHEN excluded.next_attempt_at IS NULL OR wanted <= done
         THEN excluded.next_attempt_at ELSE next_attempt_at END,
     attempts = 0,
@@ -64,6 +66,11 @@ ON CONFLICT (course_key) DO UPDATE SET
     last_event_at = excluded.last_event_at,
     wanted = wanted + 1
 """
+
+#: A course whose next attempt is further away than that waits for somebody to mend it. The mark that
+#: may do so begins a new dirty time: else its announcement would be disbelieved at once, and the
+#: pipeline seem hours behind.
+_HELD_BACK_SECONDS = 600
 
 _UPSERTS = {"mysql": _UPSERT_MYSQL, "sqlite": _UPSERT_SQLITE}
 
@@ -125,7 +132,9 @@ def mark_courses(
     )
     row = f"(%s, 1, 0, 0, '', %s, %s, {now}, {next_attempt}, %s, %s, {now})"
     statement = _UPSERTS[connection.vendor].format(
-        columns=_COLUMNS, rows=", ".join([row] * len(merged))
+        columns=_COLUMNS,
+        rows=", ".join([row] * len(merged)),
+        held_back=now_sql(connection.vendor, offset_seconds=_HELD_BACK_SECONDS),
     )
     parameters: list[Any] = []
     for mark in merged:

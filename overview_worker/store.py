@@ -25,7 +25,11 @@ from django.db import (
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Q
 
-from lms_integration.data import COURSE_OVERVIEW_VERSION, CourseOverviewData
+from lms_integration.data import (
+    COURSE_OVERVIEW_VERSION,
+    CourseOverviewData,
+    CourseOverviewTabData,
+)
 from lms_integration.database_clock import DatabaseNow, now_sql
 from lms_integration.models import (
     CourseOverview,
@@ -120,6 +124,8 @@ _BACKOFF = {"mysql": _BACKOFF_MYSQL, "sqlite": _BACKOFF_SQLITE}
 _OVERVIEW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData))
 #: Columns that a rebuild overwrites; the catalog's own are not among them.
 _UPDATED_COLUMNS = ("modified", *(name for name in _OVERVIEW_COLUMNS if name != "id"))
+_TAB_COLUMNS = tuple(field.name for field in fields(CourseOverviewTabData))
+_DELETE_ROW = f"DELETE FROM {CourseOverview._meta.db_table} WHERE id = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,7 +249,9 @@ class DjangoRebuildTransaction:
         """Write ``changes``; the marks' ``done`` comes last."""
         try:
             self._write([change for change in changes if isinstance(change, WriteOverview)])
-            self._remove([change for change in changes if isinstance(change, RemoveOverview)])
+            for change in changes:
+                if isinstance(change, RemoveOverview):
+                    self._remove(change.course)
             self._forget_faults(
                 [change for change in changes if isinstance(change, NothingToBuild)]
             )
@@ -300,14 +308,17 @@ class DjangoRebuildTransaction:
         The platform's own table may match keys without case, so that the row found for a key can be
         another course's.
         """
-        if not keys:
-            return {}
-        rows = CourseOverview.objects.using(self._conf.using)
-        found = set(rows.filter(id__in=keys).values_list("id", flat=True))
-        if found <= set(keys):
-            return {key: key for key in found}
-        ids = {key: rows.filter(id=key).values_list("id", flat=True).first() for key in keys}
-        return {key: row_id for key, row_id in ids.items() if row_id is not None}
+        found = self._row_ids(keys)
+        row_ids = {key: key for key in keys if key in found}
+        if found:  # a row of another course may be what the table finds for the other keys
+            for key in keys:
+                if key not in found:
+                    row_ids.update((key, row_id) for row_id in self._row_ids([key]))
+        return row_ids
+
+    def _row_ids(self, keys: Sequence[str]) -> set[str]:
+        rows = CourseOverview.objects.using(self._conf.using).filter(id__in=keys)
+        return set(rows.values_list("id", flat=True))
 
     # --- writing
 
@@ -331,20 +342,49 @@ class DjangoRebuildTransaction:
             update_fields=[name for name in _UPDATED_COLUMNS if name not in kept],
             unique_fields=self._conflict_target("id"),
         )
-        image_sets = [
-            CourseOverviewImageSet(
-                course_overview_id=write.course.course_key,
-                small_url=write.built.image_set.small_url,
-                large_url=write.built.image_set.large_url,
-            )
-            for write in writes
-            if write.built.image_set is not None
-        ]
-        CourseOverviewImageSet.objects.using(self._conf.using).bulk_create(
+        self._refuse_look_alikes(
+            [w.course.course_key for w in writes if not w.course.state.has_row]
+        )
+        self._upsert_image_sets(
+            [
+                CourseOverviewImageSet(
+                    course_overview_id=write.course.course_key,
+                    small_url=write.built.image_set.small_url,
+                    large_url=write.built.image_set.large_url,
+                )
+                for write in writes
+                if write.built.image_set is not None
+            ]
+        )
+
+    def _refuse_look_alikes(self, new_keys: Sequence[str]) -> None:
+        """Refuse a chunk two of whose new rows the table took for one; one by one, one is kept."""
+        if len(new_keys) < 2:
+            return
+        lost = sorted(set(new_keys) - self._row_ids(new_keys))
+        if lost:
+            raise RowRefused(lost[0], "the table cannot tell its key from another course's")
+
+    def _upsert_image_sets(self, image_sets: Sequence[CourseOverviewImageSet]) -> None:
+        """Write image sets, over those that are there by their ids.
+
+        By the course, whose index is not the primary one, an upsert locks the gap before its entry
+        too, and rebuilds of neighbouring courses wait.
+        """
+        if not image_sets:
+            return
+        stored = CourseOverviewImageSet.objects.using(self._conf.using)
+        keys = [image_set.course_overview_id for image_set in image_sets]
+        ids = dict(
+            stored.filter(course_overview_id__in=keys).values_list("course_overview_id", "id")
+        )
+        for image_set in image_sets:
+            image_set.id = ids.get(image_set.course_overview_id)
+        stored.bulk_create(
             image_sets,
             update_conflicts=True,
             update_fields=["modified", "small_url", "large_url"],
-            unique_fields=self._conflict_target("course_overview"),
+            unique_fields=self._conflict_target("id"),
         )
 
     def _conflict_target(self, name: str) -> list[str] | None:
@@ -352,30 +392,41 @@ class DjangoRebuildTransaction:
         return [name] if supported else None
 
     def _replace_tabs(self, writes: Sequence[WriteOverview]) -> None:
+        """Write over the tabs that are there, add those that lack, delete what is too many.
+
+        Only by id: for a DELETE by course the server may choose to scan the table, where it waits
+        for tabs that other rebuilds hold, and two chunks deadlock.
+        """
         if not writes:
             return
-        tabs = CourseOverviewTab.objects.using(self._conf.using)
-        # One statement a course: for a list that is a quarter of the table the server scans all of
-        # it, waits for rows that other rebuilds have deleted, and two chunks deadlock.
+        old_ids = self._tab_ids([w.course.course_key for w in writes if w.course.state.has_row])
+        rows: list[CourseOverviewTab] = []
         for write in writes:
-            if write.course.state.has_row:
-                tabs.filter(course_overview_id=write.course.course_key).delete()
-        tabs.bulk_create(
-            [
-                CourseOverviewTab(
-                    course_overview_id=write.course.course_key,
-                    tab_id=tab.tab_id,
-                    type=tab.type,
-                    name=tab.name,
-                    course_staff_only=tab.course_staff_only,
-                    url_slug=tab.url_slug,
-                    link=tab.link,
-                    is_hidden=tab.is_hidden,
-                )
-                for write in writes
-                for tab in write.built.tabs
-            ]
+            key = write.course.course_key
+            ids = old_ids.pop(key, [])
+            for tab in write.built.tabs:
+                rows.append(_tab_row(tab, course_key=key, row_id=ids.pop(0) if ids else None))
+            self._delete_tabs(ids)
+        self._tabs().bulk_create(
+            rows,
+            update_conflicts=True,
+            update_fields=_TAB_COLUMNS,
+            unique_fields=self._conflict_target("id"),
         )
+
+    def _tab_ids(self, keys: Sequence[str]) -> dict[str, list[int]]:
+        """Return ``{course key: ids of its tabs, in their order}``."""
+        if not keys:
+            return {}
+        found: dict[str, list[int]] = {}
+        ids = self._tabs().filter(course_overview_id__in=keys).order_by("id")
+        for key, tab_id in ids.values_list("course_overview_id", "id"):
+            found.setdefault(key, []).append(tab_id)
+        return found
+
+    def _delete_tabs(self, ids: Sequence[int]) -> None:
+        for tab_id in ids:
+            self._tabs().filter(id=tab_id).delete()
 
     def _update_state_of(self, write: WriteOverview) -> None:
         changed = write.row_changed or write.tabs_changed
@@ -397,21 +448,10 @@ class DjangoRebuildTransaction:
             **({"built_at": DatabaseNow()} if changed else {}),
         )
 
-    def _remove(self, removals: Sequence[RemoveOverview]) -> None:
-        for removal in removals:  # one by one, for the reason that is told of the tabs
-            self._remove_one(removal.course)
-
-    def _remove_one(self, course: LockedCourse) -> None:
+    def _remove(self, course: LockedCourse) -> None:
         key = course.course_key
         if course.state.has_row:  # else the row that the table finds is another course's
-            rows = CourseOverview.objects.using(self._conf.using).filter(id=key)
-            self._tombstones().bulk_create(
-                [_tombstone(row) for row in rows],
-                update_conflicts=True,
-                update_fields=[name for name in _TOMBSTONE_COLUMNS if name != "course_key"],
-                unique_fields=self._conflict_target("course_key"),
-            )
-            rows.delete()
+            self._remove_row(key)
         self._tombstones().filter(course_key=key).update(deleted_at=DatabaseNow())
         self._states([key]).update(
             deleted=True,
@@ -423,6 +463,21 @@ class DjangoRebuildTransaction:
             degradations=[],
             fault=None,
         )
+
+    def _remove_row(self, key: str) -> None:
+        using = self._conf.using
+        self._tombstones().bulk_create(
+            [_tombstone(row) for row in CourseOverview.objects.using(using).filter(id=key)],
+            update_conflicts=True,
+            update_fields=[name for name in _TOMBSTONE_COLUMNS if name != "course_key"],
+            unique_fields=self._conflict_target("course_key"),
+        )
+        for ids in self._tab_ids([key]).values():
+            self._delete_tabs(ids)
+        CourseOverviewImageSet.objects.using(using).filter(course_overview_id=key).delete()
+        # Not through the model: Django would delete the tabs by course once more.
+        with self._connection.cursor() as cursor:
+            cursor.execute(_DELETE_ROW, [key])
 
     def _forget_faults(self, absent: Sequence[NothingToBuild]) -> None:
         for change in absent:
@@ -471,6 +526,9 @@ class DjangoRebuildTransaction:
 
     def _states(self, keys: Sequence[str]) -> Any:
         return OverviewState.objects.using(self._conf.using).filter(course_key__in=keys)
+
+    def _tabs(self) -> Any:
+        return CourseOverviewTab.objects.using(self._conf.using)
 
     def _tombstones(self) -> Any:
         return OverviewTombstone.objects.using(self._conf.using)
@@ -526,6 +584,13 @@ def _is_finished(change: Change) -> bool:
 
 def _overview_row(overview: CourseOverviewData) -> CourseOverview:
     return CourseOverview(**{name: getattr(overview, name) for name in _OVERVIEW_COLUMNS})
+
+
+def _tab_row(
+    tab: CourseOverviewTabData, *, course_key: str, row_id: int | None
+) -> CourseOverviewTab:
+    values = {name: getattr(tab, name) for name in _TAB_COLUMNS}
+    return CourseOverviewTab(id=row_id, course_overview_id=course_key, **values)
 
 
 def _tombstone(row: CourseOverview) -> OverviewTombstone:

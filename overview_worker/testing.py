@@ -1,0 +1,354 @@
+"""In-memory twins of both ports, for unit tests of whatever rebuilds: no server, clock or chance.
+
+They keep the ports' contracts (``tests/contract`` holds them to it). A test is the author
+(``InMemoryModulestore.publish``, ``delete`` …), the publisher (``InMemoryOverviewStore.mark``) and
+the clock (``pass_time``). Not safe to share between threads.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lms_integration.course_keys import parse_course_key
+from overview_worker.documents import (
+    Block,
+    BuiltOverview,
+    CourseLagging,
+    PublishedCourse,
+    PublishedPointer,
+)
+from overview_worker.errors import MalformedCourse, RetryableError, RowRefused
+from overview_worker.ports import (
+    Change,
+    LockedCourse,
+    NothingToBuild,
+    PostponeRebuild,
+    ReadResult,
+    RecordFault,
+    RemoveOverview,
+    StoredState,
+    WriteOverview,
+)
+
+_ROOT = ("course", "course")
+_FIRST_UPDATE = datetime(2026, 1, 1, tzinfo=UTC)
+
+_GRACE_SECONDS = 2.0
+_LEASE_SECONDS = 30.0
+_BACKOFF_CAP_SECONDS = 10.0
+_FAULT_RETRY_SECONDS = 6 * 3600.0
+_HELD_BACK_SECONDS = 600.0
+
+
+class InMemoryModulestore:
+    """``ports.Modulestore`` on dictionaries; each publish is a second later than the one before.
+
+    Set ``outage`` to an error, and every call raises it until it is None again.
+    """
+
+    def __init__(self) -> None:
+        self.outage: RetryableError | None = None
+        self._index: dict[str, PublishedPointer] = {}
+        self._structures: dict[str, Mapping[str, Any] | None] = {}
+        self._publish_count = 0
+
+    def publish(self, course_key: str, **settings: Any) -> PublishedPointer:
+        """Publish a new structure whose course block has these settings."""
+        return self._point(course_key, structure=settings)
+
+    def publish_malformed(self, course_key: str) -> PublishedPointer:
+        """Publish a structure that has no readable blocks."""
+        return self._point(course_key, structure=None)
+
+    def rerun(self, source_key: str, new_key: str) -> PublishedPointer:
+        """Create a course that shows the structure of another one."""
+        pointer = replace(self._index[source_key], course_key=new_key)
+        self._index[new_key] = pointer
+        return pointer
+
+    def point_at(self, pointer: PublishedPointer) -> None:
+        """Make the index say this, be it older than what it says or without a structure."""
+        self._index[pointer.course_key] = pointer
+
+    def lose_structure(self, structure_id: str) -> None:
+        """Take a structure away that the index may point at."""
+        del self._structures[structure_id]
+
+    def delete(self, course_key: str) -> None:
+        """Take a course out of the index; its structures stay."""
+        del self._index[course_key]
+
+    def find_published(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return the index entries of those of ``course_keys`` that are published."""
+        self._fail_while_out()
+        return {key: self._index[key] for key in course_keys if key in self._index}
+
+    def read_published(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, ReadResult]:
+        """Return what each pointer's structure holds, by course key."""
+        self._fail_while_out()
+        return {pointer.course_key: self._read(pointer) for pointer in pointers}
+
+    def iter_published(self) -> Iterator[PublishedPointer]:
+        """Yield all index entries in the order of their keys."""
+        self._fail_while_out()
+        yield from [self._index[key] for key in sorted(self._index)]
+
+    def _point(self, course_key: str, *, structure: Mapping[str, Any] | None) -> PublishedPointer:
+        self._publish_count += 1
+        pointer = PublishedPointer(
+            course_key=course_key,
+            structure_id=f"{self._publish_count:024x}",
+            updated_at=_FIRST_UPDATE + timedelta(seconds=self._publish_count),
+        )
+        self._structures[pointer.structure_id] = structure
+        self._index[course_key] = pointer
+        return pointer
+
+    def _read(self, pointer: PublishedPointer) -> ReadResult:
+        key, structure_id = pointer.course_key, pointer.structure_id
+        if structure_id not in self._structures:
+            return CourseLagging(course_key=key, reason=f"structure {structure_id} is not there")
+        settings = self._structures[structure_id]
+        if settings is None:
+            return MalformedCourse(
+                key, field="structure.blocks", value=None, reason="expected a list of blocks"
+            )
+        parts = parse_course_key(key)
+        root = Block(
+            block_type=_ROOT[0],
+            block_id=_ROOT[1],
+            fields=settings,
+            defaults={},
+            definition_fields={},
+        )
+        return PublishedCourse(
+            course_key=key,
+            org=parts.org,
+            course=parts.course,
+            run=parts.run,
+            source_version=structure_id,
+            source_updated_at=pointer.updated_at,
+            root=_ROOT,
+            blocks=(root,),
+        )
+
+    def _fail_while_out(self) -> None:
+        if self.outage is not None:
+            raise self.outage
+
+
+@dataclass(kw_only=True, slots=True)
+class InMemoryCourse:
+    """All that ``InMemoryOverviewStore`` knows of one course: its row, its state and its mark."""
+
+    row: BuiltOverview | None = None
+    state: StoredState = field(default_factory=StoredState)
+    fault: str | None = None
+    fault_count: int = 0  #: how often a fault was recorded
+    write_count: int = 0  #: how often the row was written
+    tabs_write_count: int = 0
+    wanted: int = 0
+    done: int = 0
+    announced_version: str | None = None
+    announced_at: datetime | None = None
+    dirty_since: float | None = None  #: on the store's clock, in seconds
+    attempts: int = 0
+    next_attempt_at: float | None = None
+    last_error: str = ""
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether a rebuild is wanted."""
+        return self.wanted > self.done
+
+
+class InMemoryOverviewStore:
+    """``ports.OverviewStore`` on dictionaries, with a clock that stands still.
+
+    Set ``outage`` to an error, and every call raises it until it is None again. Rows of the courses
+    in ``refused`` are refused; ``collisions`` is ``{course key: the course that has its row}``.
+    """
+
+    def __init__(self) -> None:
+        self.outage: RetryableError | None = None
+        self.refused: set[str] = set()
+        self.collisions: dict[str, str] = {}
+        self._courses: dict[str, InMemoryCourse] = {}
+        self._held: set[str] = set()
+        self._now = 0.0
+
+    def course(self, course_key: str) -> InMemoryCourse:
+        """Return what is stored of a course; it may be changed."""
+        return self._courses.setdefault(course_key, InMemoryCourse())
+
+    def pass_time(self, seconds: float) -> None:
+        """Set the clock forward."""
+        self._now += seconds
+
+    def mark(
+        self,
+        course_key: str,
+        *,
+        announced_version: str | None = None,
+        announced_at: datetime | None = None,
+    ) -> None:
+        """Mark a course dirty, as ``lms_integration.marks`` does."""
+        course = self.course(course_key)
+        held_until = course.next_attempt_at
+        is_held_back = held_until is not None and held_until > self._now + _HELD_BACK_SECONDS
+        if not course.is_dirty or is_held_back:
+            course.dirty_since = self._now
+        course.wanted += 1
+        course.attempts = 0
+        course.next_attempt_at = None
+        known = course.announced_at
+        if announced_at is not None and (known is None or announced_at >= known):
+            course.announced_version, course.announced_at = announced_version, announced_at
+
+    @contextmanager
+    def transaction(self, course_keys: Sequence[str]) -> Iterator["InMemoryTransaction"]:
+        """Lock those courses that no open transaction holds; what is applied comes at the end."""
+        self._fail_while_out()
+        keys = [key for key in sorted(course_keys) if key not in self._held]
+        self._held.update(keys)
+        try:
+            opened = InMemoryTransaction(
+                {key: self._locked_course(key) for key in keys}, refused=self.refused
+            )
+            yield opened
+            for change in opened.changes:
+                self._commit(change)
+        finally:
+            self._held.difference_update(keys)
+
+    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
+        """Return those of ``course_keys`` that are dirty."""
+        self._fail_while_out()
+        return sorted(key for key in course_keys if self.course(key).is_dirty)
+
+    def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
+        """Count a failed attempt for each dirty course and set when it is tried again."""
+        self._fail_while_out()
+        for key in course_keys:
+            self._postpone(self.course(key), str(error))
+
+    def take_due(self, *, limit: int) -> list[str]:
+        """Return dirty courses whose time has come, oldest first, and lease them for a while."""
+        self._fail_while_out()
+        due = sorted(
+            (course.dirty_since, key)
+            for key, course in self._courses.items()
+            if course.dirty_since is not None
+            and course.dirty_since < self._now - _GRACE_SECONDS
+            and (course.next_attempt_at is None or course.next_attempt_at <= self._now)
+        )
+        keys = [key for _, key in due[:limit]]
+        for key in keys:
+            self.course(key).next_attempt_at = self._now + _LEASE_SECONDS
+        return keys
+
+    def _locked_course(self, course_key: str) -> LockedCourse:
+        course = self.course(course_key)
+        return LockedCourse(
+            course_key=course_key,
+            wanted=course.wanted,
+            done=course.done,
+            announced_version=course.announced_version,
+            announced_at=course.announced_at,
+            dirty_seconds=0.0 if course.dirty_since is None else self._now - course.dirty_since,
+            state=replace(
+                course.state,
+                has_row=course.row is not None,
+                collides_with=self.collisions.get(course_key),
+            ),
+        )
+
+    def _commit(self, change: Change) -> None:
+        course = self.course(change.course.course_key)
+        match change:
+            case WriteOverview():
+                _write(course, change)
+            case RemoveOverview():
+                _remove(course)
+            case NothingToBuild():
+                course.fault = None
+            case PostponeRebuild():
+                self._postpone(course, change.reason)
+                return
+            case RecordFault():
+                self._record_fault(course, change)
+                return
+        self._mark_done(course, change.course.wanted)
+
+    def _mark_done(self, course: InMemoryCourse, wanted: int) -> None:
+        course.done = max(course.done, wanted)
+        course.attempts, course.next_attempt_at, course.last_error = 0, None, ""
+        course.dirty_since = self._now if course.is_dirty else None
+        if not course.is_dirty:
+            course.announced_version = course.announced_at = None
+
+    def _postpone(self, course: InMemoryCourse, reason: str) -> None:
+        if not course.is_dirty:
+            return
+        seconds = min(0.1 * 2**course.attempts, _BACKOFF_CAP_SECONDS)
+        course.attempts += 1
+        course.next_attempt_at = self._now + seconds
+        course.last_error = reason
+
+    def _record_fault(self, course: InMemoryCourse, change: RecordFault) -> None:
+        course.fault = str(change.error)
+        course.fault_count += 1
+        if course.wanted == change.course.wanted:
+            course.attempts += 1
+            course.next_attempt_at = self._now + _FAULT_RETRY_SECONDS
+            course.last_error = str(change.error)
+
+    def _fail_while_out(self) -> None:
+        if self.outage is not None:
+            raise self.outage
+
+
+class InMemoryTransaction:
+    """``ports.RebuildTransaction`` of ``InMemoryOverviewStore``: keeps what is applied for the end."""
+
+    def __init__(self, locked: Mapping[str, LockedCourse], *, refused: set[str]) -> None:
+        self.locked = locked
+        self.changes: list[Change] = []
+        self._refused = refused
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Keep ``changes``; a row of a refused course refuses all of them."""
+        for change in changes:
+            writes_row = isinstance(change, WriteOverview | RemoveOverview)
+            if writes_row and change.course.course_key in self._refused:
+                raise RowRefused(change.course.course_key, "refused")
+        self.changes.extend(changes)
+
+
+def _write(course: InMemoryCourse, change: WriteOverview) -> None:
+    changed = change.row_changed or change.tabs_changed
+    course.row = change.built
+    course.write_count += change.row_changed
+    course.tabs_write_count += change.tabs_changed
+    course.fault = None
+    course.state = StoredState(
+        source_version=change.pointer.structure_id,
+        source_updated_at=change.pointer.updated_at,
+        content_hash=change.content_hash,
+        tabs_hash=change.tabs_hash,
+        row_seq=course.state.row_seq + changed,
+    )
+
+
+def _remove(course: InMemoryCourse) -> None:
+    course.row = None
+    course.fault = None
+    course.state = replace(
+        course.state,
+        deleted=True,
+        content_hash="",
+        tabs_hash="",
+        row_seq=course.state.row_seq + 1,
+    )

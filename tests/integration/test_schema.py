@@ -1,0 +1,298 @@
+"""The tables: as Open edX has them, migrated on every database, and checked for what the protocol needs."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+
+from lms_integration.checks import KEY_COLUMNS, check_databases, database_messages
+from lms_integration.data import (
+    CourseOverviewData,
+    CourseOverviewImageSetData,
+    CourseOverviewTabData,
+)
+from lms_integration.fields import MYSQL_KEY_COLLATION
+from lms_integration.models import (
+    CourseOverview,
+    CourseOverviewImageSet,
+    CourseOverviewTab,
+    OverviewMark,
+    OverviewState,
+    OverviewTombstone,
+)
+from tests.race_scene import own_connection
+from tests.shared_data import SHARED_MODULESTORE, needs_shared_data
+
+ROOT = Path(__file__).parents[2]
+PLATFORM_MODELS: tuple[type[Model], ...] = (
+    CourseOverview,
+    CourseOverviewTab,
+    CourseOverviewImageSet,
+)
+#: What the course catalog owns, what is dead, and what the database or Django sets.
+NOT_OURS = {
+    "marketing_url",
+    "eligible_for_financial_aid",
+    "external_id",
+    "start_date",
+    "end_date",
+    "created",
+    "modified",
+}
+
+on_mysql = pytest.mark.skipif(connection.vendor != "mysql", reason="SQLite has other types")
+#: ``{column: (type, whether it may be NULL)}``
+Columns = Mapping[str, tuple[str, bool]]
+
+
+# Open edX's tables
+
+
+def platform_columns(table: str) -> Columns:
+    """Return the columns of a table as Open edX creates it."""
+    schema = (SHARED_MODULESTORE / "schema.sql").read_text(encoding="utf-8")
+    (body,) = re.findall(rf"CREATE TABLE `{table}` \(\n(.*?)\n\)", schema, re.S)
+    lines = re.findall(r"^  `(\w+)` (\S+)(.*?),?$", body, re.M)
+    return {name: (_type(kind), "NOT NULL" not in rest) for name, kind, rest in lines}
+
+
+def our_columns(table: str) -> Columns:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE FROM information_schema.COLUMNS "
+            "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+            [table],
+        )
+        return {name: (_type(kind), nullable == "YES") for name, kind, nullable in cursor}
+
+
+def _type(kind: str) -> str:
+    """MySQL 8 does not show the width of integers."""
+    return re.sub(r"^int\(\d+\)", "int", kind)
+
+
+@needs_shared_data
+@on_mysql
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", PLATFORM_MODELS)
+def test_the_platforms_tables_have_the_platforms_columns(model):
+    table = model._meta.db_table
+
+    assert our_columns(table) == platform_columns(table)
+
+
+@on_mysql
+@pytest.mark.django_db
+def test_all_course_keys_are_compared_byte_by_byte():
+    key_columns = [
+        (CourseOverview._meta.db_table, "id"),
+        (CourseOverviewTab._meta.db_table, "course_overview_id"),
+        (CourseOverviewImageSet._meta.db_table, "course_overview_id"),
+        (OverviewMark._meta.db_table, "course_key"),
+        (OverviewState._meta.db_table, "course_key"),
+        (OverviewTombstone._meta.db_table, "course_key"),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT TABLE_NAME, COLUMN_NAME, COLLATION_NAME FROM information_schema.COLUMNS "
+            "WHERE TABLE_SCHEMA = DATABASE()"
+        )
+        collations = {(table, column): collation for table, column, collation in cursor}
+
+    assert {collations[each] for each in key_columns} == {"utf8mb4_bin"}
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "others"),
+    [
+        (CourseOverview, CourseOverviewData, NOT_OURS),
+        (CourseOverviewTab, CourseOverviewTabData, {"id", "course_overview"}),
+        (
+            CourseOverviewImageSet,
+            CourseOverviewImageSetData,
+            {"id", "course_overview", "created", "modified"},
+        ),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+def test_what_is_built_is_every_column_that_is_ours_and_no_other(model, data, others):
+    columns = {field.name for field in model._meta.get_fields() if field.concrete}
+
+    assert {field.name for field in fields(data)} == columns - others
+    assert others <= columns
+
+
+# Migrations
+
+
+@pytest.mark.django_db
+def test_the_migrations_make_what_the_models_say():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def run_on(database: Path, code: str) -> str:
+    """Run Python code on a SQLite file in a process of its own; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import django; django.setup()\n{code}"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "OVERVIEW_DATABASE_URL": f"sqlite:///{database}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+MIGRATE = "from django.core.management import call_command; call_command('migrate', verbosity=0)\n"
+
+
+def test_a_fresh_sqlite_file_can_be_migrated_and_back(tmp_path):
+    database = tmp_path / "overview.sqlite3"
+
+    run_on(database, MIGRATE)
+    tables = tables_of(database)
+    run_on(database, "from django.core.management import call_command\n" + UNAPPLY)
+
+    assert {model._meta.db_table for model in PLATFORM_MODELS} <= tables
+    assert {"overview_mark", "overview_state", "overview_dead_letter"} <= tables
+    assert not any(name.startswith(("overview_", "course_")) for name in tables_of(database))
+
+
+UNAPPLY = "call_command('migrate', 'lms_integration', 'zero', verbosity=0)\n"
+
+
+def tables_of(database: Path) -> set[str]:
+    connection = sqlite3.connect(database)
+    try:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {name for (name,) in names}
+    finally:
+        connection.close()
+
+
+A_COURSES_LIFE = """
+from functools import partial
+from lms_integration.marks import CourseMark, mark_courses
+from lms_integration.models import CourseOverview, OverviewMark, OverviewTombstone
+from overview_worker.builder.overview import build_overview
+from overview_worker.builder.settings import BuilderSettings
+from overview_worker.rebuild import rebuild_overviews
+from overview_worker.store import DjangoOverviewStore, StoreConf
+from overview_worker.testing import InMemoryModulestore
+
+store, modulestore = DjangoOverviewStore(StoreConf(builder_version=1)), InMemoryModulestore()
+keys = ["course-v1:O+C+R", "course-v1:O+C+r"]
+
+def rebuild():
+    mark_courses([CourseMark(course_key=key) for key in keys])
+    report = rebuild_overviews(keys, modulestore=modulestore, store=store,
+                               build=partial(build_overview, settings=BuilderSettings()))
+    print(*(outcome.value for outcome in report.outcomes.values()))
+
+for key in keys:
+    modulestore.publish(key, display_name=key)
+rebuild()
+rebuild()
+modulestore.publish(keys[0], display_name="New", tabs=[{"type": "courseware", "name": "Go"}])
+modulestore.publish(keys[1], start="soon")
+rebuild()
+print([(course.display_name, course.tab_set.count()) for course in CourseOverview.objects.all()])
+for key in keys:
+    modulestore.delete(key)
+rebuild()
+print(CourseOverview.objects.count(), OverviewTombstone.objects.count(), store.still_dirty(keys))
+store.postpone(keys, ValueError("never mind"))
+print(store.take_due(limit=5), OverviewMark.objects.filter(attempts=0).count())
+"""
+
+
+def test_courses_live_and_die_on_sqlite_too(tmp_path):
+    printed = run_on(tmp_path / "overview.sqlite3", MIGRATE + A_COURSES_LIFE)
+
+    assert printed.splitlines() == [
+        "written written",
+        "unchanged unchanged",
+        "written faulty",
+        "[('New', 1), ('course-v1:O+C+r', 6)]",
+        "deleted deleted",
+        "0 2 []",
+        "[] 2",
+    ]
+
+
+# System checks
+
+
+def ids(connection: BaseDatabaseWrapper) -> list[str | None]:
+    return [message.id for message in database_messages(connection)]
+
+
+@pytest.mark.django_db
+def test_the_checks_are_silent_on_a_right_database():
+    assert check_databases(databases=["default"]) == []
+    call_command("check", databases=["default"])
+
+
+def test_the_checks_ask_no_database_unless_told():
+    assert check_databases() == []
+
+
+@on_mysql
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SET SESSION sql_mode = ''", ["overview.E001"]),
+        ("SET SESSION sql_mode = 'STRICT_TRANS_TABLES'", []),
+        ("SET SESSION sql_mode = 'STRICT_ALL_TABLES'", []),
+        ("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", ["overview.E002"]),
+        ("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", ["overview.E002"]),
+    ],
+)
+def test_the_checks_find_a_session_that_breaks_the_protocol(statement, expected):
+    with own_connection() as own:
+        with own.cursor() as cursor:
+            cursor.execute(statement)
+
+        assert ids(own) == expected
+
+
+@pytest.fixture
+def altered_collation(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[Any]:
+    table, column = request.param
+    alter_key(table, column, "utf8mb4_unicode_ci")
+    yield request.param
+    alter_key(table, column, MYSQL_KEY_COLLATION)
+
+
+def alter_key(table: str, column: str, collation: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"ALTER TABLE {table} MODIFY {column} VARCHAR(255) "
+            f"CHARACTER SET utf8mb4 COLLATE {collation} NOT NULL"
+        )
+
+
+@on_mysql
+@pytest.mark.parametrize("altered_collation", KEY_COLUMNS, indirect=True, ids=str)
+def test_the_checks_find_keys_that_are_compared_without_case(altered_collation):
+    (message,) = database_messages(connection)
+
+    assert message.id == "overview.E003"
+    assert ".".join(altered_collation) in message.msg

@@ -1,0 +1,74 @@
+"""Names the steps of a rebuild as they come, so that a test can pause or kill a worker before each.
+
+Steps are the reads of the source, every SQL statement and every commit.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from overview_worker.documents import PublishedPointer
+from overview_worker.ports import Modulestore, ReadResult
+
+#: Called with the name of each step before it happens.
+OnStep = Callable[[str], None]
+
+_STATEMENT = re.compile(
+    r"\s*(?:SELECT\b.*?\bFROM|INSERT(?: IGNORE)? INTO|UPDATE|DELETE FROM)", re.S
+)
+_TABLE = re.compile(r"\s*`?(\w+)`?")
+
+
+class SteppingModulestore:
+    """A modulestore whose reads are steps."""
+
+    def __init__(self, modulestore: Modulestore, on_step: OnStep) -> None:
+        self._modulestore = modulestore
+        self._on_step = on_step
+
+    def find_published(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        self._on_step("find_published")
+        return self._modulestore.find_published(course_keys)
+
+    def read_published(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, ReadResult]:
+        self._on_step("read_published")
+        return self._modulestore.read_published(pointers)
+
+    def iter_published(self) -> Iterator[PublishedPointer]:
+        return self._modulestore.iter_published()
+
+
+@contextmanager
+def sql_steps(on_step: OnStep) -> Iterator[None]:
+    """Make every statement and commit of this thread's connection a step."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    connection.ensure_connection()
+    commit = connection.commit
+
+    def before_statement(execute: Any, sql: str, *arguments: Any) -> Any:
+        on_step(statement_name(sql))
+        return execute(sql, *arguments)
+
+    def before_commit() -> None:
+        on_step("COMMIT")
+        commit()
+
+    with (
+        connection.execute_wrapper(before_statement),
+        mock.patch.object(connection, "commit", before_commit),
+    ):
+        yield
+
+
+def statement_name(sql: str) -> str:
+    """Return a statement's verb and table, such as ``SELECT overview_state FOR UPDATE``."""
+    start = _STATEMENT.match(sql)
+    table = _TABLE.match(sql, start.end()) if start is not None else None
+    if table is None:
+        return sql.split(maxsplit=1)[0]
+    lock = " FOR UPDATE" if " FOR UPDATE" in sql else ""
+    return f"{sql.split(maxsplit=1)[0]} {table[1]}{lock}"
