@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 
 from lms_integration.database_clock import DatabaseNow
-from lms_integration.models import OverviewMark
+from lms_integration.models import HELD_BACK_SECONDS, OverviewMark
 
 #: A course that stays dirty for longer is a fault of the pipeline, in seconds.
 MAX_DIRTY_AGE_SECONDS = 60.0
-#: Marks whose next attempt is further away than that are held back: they wait for a person.
-HELD_BACK_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

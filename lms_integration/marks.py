@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from lms_integration.database_clock import now_sql
 from lms_integration.events import CourseDeleted, CoursePublished, Event
+from lms_integration.models import HELD_BACK_SECONDS
 
 #: ``announced_version`` of a course whose newest announcement is its delete.
 ANNOUNCED_DELETE = ""
@@ -25,7 +26,9 @@ _COLUMNS = (
 
 # MySQL and MariaDB evaluate the assignments from left to right and let later ones see the new
 # values: what an expression compares is therefore assigned after it. VALUES(), because MariaDB does
-# not know the row alias of MySQL 8. An older announcement never hides a newer one.
+# not know the row alias of MySQL 8. An older announcement never hides a newer one. A mark on a course
+# that is held back may be what mends it, and begins a new dirty time: else its announcement would be
+# disbelieved at once, and the pipeline seem hours behind.
 _UPSERT_MYSQL = """
 INSERT INTO overview_mark ({columns}) VALUES {rows}
 ON DUPLICATE KEY UPDATE
@@ -66,11 +69,6 @@ ON CONFLICT (course_key) DO UPDATE SET
     last_event_at = excluded.last_event_at,
     wanted = wanted + 1
 """
-
-#: A course whose next attempt is further away than that waits for somebody to mend it. The mark that
-#: may do so begins a new dirty time: else its announcement would be disbelieved at once, and the
-#: pipeline seem hours behind.
-_HELD_BACK_SECONDS = 600
 
 _UPSERTS = {"mysql": _UPSERT_MYSQL, "sqlite": _UPSERT_SQLITE}
 
@@ -134,7 +132,7 @@ def mark_courses(
     statement = _UPSERTS[connection.vendor].format(
         columns=_COLUMNS,
         rows=", ".join([row] * len(merged)),
-        held_back=now_sql(connection.vendor, offset_seconds=_HELD_BACK_SECONDS),
+        held_back=now_sql(connection.vendor, offset_seconds=HELD_BACK_SECONDS),
     )
     parameters: list[Any] = []
     for mark in merged:

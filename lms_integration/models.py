@@ -9,11 +9,17 @@ import uuid
 
 from django.db import models
 
+from lms_integration.data import COURSE_OVERVIEW_VERSION
 from lms_integration.fields import CourseKeyCharField
+from lms_integration.overview_properties import OverviewProperties
+from lms_integration.overview_reads import OverviewReads
 
 
-class CourseOverview(models.Model):
+class CourseOverview(OverviewReads, OverviewProperties):
     """What learner-facing pages need of one course, built from its published branch."""
+
+    #: The schema that rows are built for; readers serve older rows as they are.
+    VERSION = COURSE_OVERVIEW_VERSION
 
     created = models.DateTimeField(auto_now_add=True)
     modified = models.DateTimeField(auto_now=True)
@@ -122,6 +128,10 @@ class CourseOverviewImageSet(models.Model):
 
     def __str__(self) -> str:
         return self.course_overview_id
+
+
+#: A dirty course whose next attempt is further away than that is held back: it waits for a person.
+HELD_BACK_SECONDS = 600
 
 
 class OverviewMark(models.Model):

@@ -19,6 +19,7 @@ from bson.objectid import ObjectId
 from overview_worker.documents import Block, PublishedCourse
 
 SHARED_MODULESTORE = Path(__file__).resolve().parents[2] / "shared" / "modulestore"
+SHARED_HTTP = SHARED_MODULESTORE.parent / "http"
 
 needs_shared_data = pytest.mark.skipif(
     not SHARED_MODULESTORE.is_dir(), reason=f"no reference data in {SHARED_MODULESTORE}"
@@ -41,6 +42,26 @@ def golden_overviews() -> Mapping[str, dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]
     return {record["key"]: record for record in records}
+
+
+@cache
+def recorded_overviews() -> Mapping[str, dict[str, Any]]:
+    """Return ``{course key: row, tabs and image set}`` behind the recorded HTTP exchanges."""
+    return {record["row"]["id"]: record for record in _http_records("overview_rows")}
+
+
+def recorded_exchanges(family: str) -> list[dict[str, Any]]:
+    """Return the successful exchanges of one family of Open edX's endpoints, such as ``courses_list``."""
+    return [exchange for exchange in _http_records(family) if exchange["status"] == 200]
+
+
+def _http_records(name: str) -> list[dict[str, Any]]:
+    path = SHARED_HTTP / f"{name}.json.gz"
+    if not path.is_file():
+        return []
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        records: list[dict[str, Any]] = json.load(file)
+    return records
 
 
 @cache
