@@ -39,9 +39,26 @@ def database_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessa
     if connection.vendor != "mysql":
         return []
     return [
+        *_version_messages(connection),
         *_strict_mode_messages(connection),
         *_isolation_messages(connection),
         *_collation_messages(connection),
+    ]
+
+
+def _version_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:
+    is_mariadb = "mariadb" in str(_variable(connection, "version")).lower()
+    oldest = (10, 6) if is_mariadb else (8, 0)
+    version = connection.get_database_version()
+    if version >= oldest:
+        return []
+    return [
+        checks.Error(
+            f"database {connection.alias!r} is too old ({'.'.join(map(str, version))}): it cannot "
+            "lock rows without waiting (SKIP LOCKED)",
+            hint="Use MariaDB 10.6 or later, or MySQL 8.0 or later.",
+            id="overview.E004",
+        )
     ]
 
 

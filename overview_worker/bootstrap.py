@@ -21,7 +21,8 @@ from overview_worker.modulestore.mongo import (
 from overview_worker.modulestore.sql_index import SqlCourseIndex
 from overview_worker.ports import Modulestore, OverviewStore
 from overview_worker.rebuild import BUILDER_VERSION, Build
-from overview_worker.store import DjangoOverviewStore, StoreConf
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.overview_store import DjangoOverviewStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

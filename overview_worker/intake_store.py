@@ -17,7 +17,7 @@ from lms_integration.events import Event
 from lms_integration.identity import database_identity
 from lms_integration.marks import mark_courses, mark_of
 from lms_integration.models import OverviewMark
-from overview_worker.dead_letters import record_dead_letter
+from overview_worker.dead_letters import fingerprint_of, record_dead_letter
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.errors import StoreUnavailable
 
@@ -51,10 +51,12 @@ class DjangoIntakeStore:
         if not entries:
             return
         with self._errors_translated(), transaction.atomic(using=self._using):
-            for entry in entries:
+            # In one order everywhere, so that two writers of the same letters cannot deadlock.
+            for entry in sorted(entries, key=fingerprint_of):
                 record_dead_letter(entry, using=self._using)
-                if entry.source is DeadLetterSource.BROKER and entry.course_key:
-                    self._hold_back(entry)
+            given_up = [e for e in entries if e.source is DeadLetterSource.BROKER and e.course_key]
+            for entry in sorted(given_up, key=lambda entry: entry.course_key):
+                self._hold_back(entry)
 
     def _hold_back(self, entry: DeadLetterEntry) -> None:
         self._marks().filter(course_key=entry.course_key, wanted__gt=F("done")).update(

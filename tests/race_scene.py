@@ -43,7 +43,8 @@ from overview_worker.rebuild import (
     rebuild_overviews,
     tabs_hash_of,
 )
-from overview_worker.store import DjangoOverviewStore, StoreConf
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.overview_store import DjangoOverviewStore
 
 #: No wait of a race test is longer, in seconds: what waits longer hangs.
 PATIENCE_SECONDS = 20.0

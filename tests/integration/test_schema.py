@@ -193,7 +193,8 @@ from lms_integration.models import CourseOverview, OverviewMark, OverviewTombsto
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.rebuild import rebuild_overviews
-from overview_worker.store import DjangoOverviewStore, StoreConf
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.overview_store import DjangoOverviewStore
 from overview_worker.testing import InMemoryModulestore
 
 store, modulestore = DjangoOverviewStore(StoreConf(builder_version=1)), InMemoryModulestore()

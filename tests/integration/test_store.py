@@ -27,7 +27,9 @@ from overview_worker.documents import BuiltOverview
 from overview_worker.errors import ModulestoreUnavailable, RowRefused, StoreUnavailable
 from overview_worker.ports import OverviewStore
 from overview_worker.rebuild import BUILDER_VERSION, RebuildOutcome, rebuild_overviews
-from overview_worker.store import FAULT_RETRY_SECONDS, DjangoOverviewStore, StoreConf
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.mark_statements import FAULT_RETRY_SECONDS
+from overview_worker.store.overview_store import DjangoOverviewStore
 from overview_worker.testing import InMemoryModulestore
 from tests.race_scene import own_connection
 from tests.written_overviews import (

@@ -3,6 +3,8 @@
 import logging
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -66,12 +68,11 @@ class Command(BaseCommand):
         """
         console = _console(cast(TextIO, self.stdout))
         command = SUBCOMMANDS[options["subcommand"]]
-        if options["verbosity"] < VERBOSE and command is not intake_process.COMMAND:
-            # At a terminal the subcommand's own lines are the report.
-            logging.getLogger("overview_worker").setLevel(logging.CRITICAL)
-            logging.getLogger("lms_integration").setLevel(logging.CRITICAL)
+        # At a terminal the subcommand's own lines are the report; the intake's report is its log.
+        quiet = options["verbosity"] < VERBOSE and command is not intake_process.COMMAND
         try:
-            exit_code = command.run(Namespace(**options), console)
+            with _quiet_logs() if quiet else nullcontext():
+                exit_code = command.run(Namespace(**options), console)
         except OverviewError as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:
@@ -93,3 +94,16 @@ def _console(output: TextIO) -> Console:
     """Return a console as wide as the terminal; in a pipe lines are not folded for a reader's sake."""
     width = None if output.isatty() else PIPE_WIDTH
     return Console(file=output, width=width, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("overview_worker", "lms_integration")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,119 @@
+"""Taking the locks of a rebuild, and reading what must be read under them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import OperationalError, connections
+
+from lms_integration.database_clock import DatabaseNow
+from lms_integration.models import CourseOverview, OverviewMark, OverviewState
+from overview_worker.ports import LockedCourse, StoredState
+from overview_worker.store.failures import is_taken_lock
+
+
+class CourseLocks:
+    """Locks courses by their state rows, inside the transaction that the store has opened."""
+
+    def __init__(self, using: str, course_keys: Sequence[str]) -> None:
+        self._using = using
+        self._keys = course_keys
+        self._connection = connections[using]
+
+    def take(self) -> tuple[dict[str, LockedCourse], list[str]]:
+        """Return the courses that are locked now, and the keys that have no state row yet.
+
+        With one key the lock is refused at once if it is taken; of several keys those that are taken
+        are left out. While a state row is missing nothing is read: there was nothing to lock.
+        """
+        states = self._lock_states()
+        missing = self._missing(states) if len(states) < len(self._keys) else []
+        if missing or not states:
+            return {}, missing
+        return self._with_marks(states), []
+
+    def _lock_states(self) -> dict[str, OverviewState]:
+        rows = OverviewState.objects.using(self._using).filter(course_key__in=self._keys)
+        if self._connection.features.has_select_for_update:
+            alone = len(self._keys) == 1
+            rows = rows.select_for_update(nowait=alone, skip_locked=not alone)
+        try:
+            return {state.course_key: state for state in rows.order_by("course_key")}
+        except OperationalError as error:
+            if is_taken_lock(error):
+                return {}
+            raise
+
+    def _missing(self, states: Mapping[str, OverviewState]) -> list[str]:
+        """Of the rows that were not locked, those that do not exist; the others are taken."""
+        absent = [key for key in self._keys if key not in states]
+        existing = set(
+            OverviewState.objects.using(self._using)
+            .filter(course_key__in=absent)
+            .values_list("course_key", flat=True)
+        )
+        return [key for key in absent if key not in existing]
+
+    def _with_marks(self, states: Mapping[str, OverviewState]) -> dict[str, LockedCourse]:
+        keys = sorted(states)
+        now, marks = self._marks(keys)
+        row_ids = self._rows_of(keys)
+        return {
+            key: _locked_course(marks.get(key), states[key], now, row_id=row_ids.get(key))
+            for key in keys
+        }
+
+    def _marks(self, keys: Sequence[str]) -> tuple[datetime | None, dict[str, OverviewMark]]:
+        rows = OverviewMark.objects.using(self._using).filter(course_key__in=keys)
+        marks = list(rows.annotate(database_now=DatabaseNow()))
+        now = marks[0].database_now if marks else None
+        return now, {mark.course_key: mark for mark in marks}
+
+    def _rows_of(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return the id of the overview row that the table finds for each key, where it finds one.
+
+        The platform's own table may match keys without case, so that the row found for a key can be
+        another course's.
+        """
+        found = self._row_ids(keys)
+        row_ids = {key: key for key in keys if key in found}
+        if found:  # a row of another course may be what the table finds for the other keys
+            for key in keys:
+                if key not in found:
+                    row_ids.update((key, row_id) for row_id in self._row_ids([key]))
+        return row_ids
+
+    def _row_ids(self, keys: Sequence[str]) -> set[str]:
+        rows = CourseOverview.objects.using(self._using).filter(id__in=keys)
+        return set(rows.values_list("id", flat=True))
+
+
+def _locked_course(
+    mark: OverviewMark | None,
+    state: OverviewState,
+    now: datetime | None,
+    *,
+    row_id: str | None,
+) -> LockedCourse:
+    key = state.course_key
+    dirty_since = None if mark is None else mark.dirty_since
+    dirty_seconds = (
+        0.0 if now is None or dirty_since is None else (now - dirty_since).total_seconds()
+    )
+    return LockedCourse(
+        course_key=key,
+        wanted=0 if mark is None else mark.wanted,
+        done=0 if mark is None else mark.done,
+        announced_version=None if mark is None else mark.announced_version,
+        announced_at=None if mark is None else mark.announced_at,
+        dirty_seconds=dirty_seconds,
+        state=StoredState(
+            source_version=state.source_version,
+            source_updated_at=state.source_updated_at,
+            content_hash=state.content_hash,
+            tabs_hash=state.tabs_hash,
+            deleted=state.deleted,
+            row_seq=state.row_seq,
+            has_row=row_id == key,
+            collides_with=None if row_id == key else row_id,
+        ),
+    )

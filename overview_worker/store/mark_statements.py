@@ -1,0 +1,115 @@
+"""The statements that move a mark on: done, tried in vain, held back, leased."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from lms_integration.database_clock import now_sql
+from overview_worker.ports import LockedCourse
+
+#: A permanent fault is tried again this late, in case the cause was elsewhere after all.
+FAULT_RETRY_SECONDS = 6 * 3600
+#: How long the sweeper leaves a course alone that it has enqueued.
+LEASE_SECONDS = 30
+#: Cap of the back-off between attempts, in milliseconds; it begins with 100 and doubles.
+BACKOFF_CAP_MS = 10_000
+LAST_ERROR_LENGTH = 500
+
+# The done statement is an upsert only so that one statement can carry a value a course; the row
+# always exists. An announcement that has been answered is forgotten; a mark that came meanwhile
+# begins a new dirty time.
+_DONE_MYSQL = """
+INSERT INTO overview_mark (course_key, wanted, done, attempts, last_error, last_event_id,
+                           last_event_type)
+VALUES {rows}
+ON DUPLICATE KEY UPDATE
+    dirty_since = IF(wanted > VALUES(done), {now}, NULL),
+    announced_version = IF(wanted > VALUES(done), announced_version, NULL),
+    announced_at = IF(wanted > VALUES(done), announced_at, NULL),
+    next_attempt_at = NULL,
+    attempts = 0,
+    last_error = '',
+    done = GREATEST(done, VALUES(done))
+"""
+_DONE_SQLITE = """
+INSERT INTO overview_mark (course_key, wanted, done, attempts, last_error, last_event_id,
+                           last_event_type)
+VALUES {rows}
+ON CONFLICT (course_key) DO UPDATE SET
+    dirty_since = CASE WHEN wanted > excluded.done THEN {now} ELSE NULL END,
+    announced_version = CASE WHEN wanted > excluded.done THEN announced_version ELSE NULL END,
+    announced_at = CASE WHEN wanted > excluded.done THEN announced_at ELSE NULL END,
+    next_attempt_at = NULL,
+    attempts = 0,
+    last_error = '',
+    done = MAX(done, excluded.done)
+"""
+_DONE = {"mysql": _DONE_MYSQL, "sqlite": _DONE_SQLITE}
+
+# 100 ms, doubled with each attempt. A mark that came after the one that failed is not held back.
+_BACKOFF_MYSQL = """
+UPDATE overview_mark SET
+    next_attempt_at = {now} + INTERVAL LEAST(100 << LEAST(attempts, 10), {cap}) * 1000 MICROSECOND,
+    attempts = attempts + 1,
+    last_error = %s
+WHERE course_key IN ({keys}) AND wanted > done
+"""
+_BACKOFF_SQLITE = """
+UPDATE overview_mark SET
+    next_attempt_at = STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW',
+        '+' || (MIN(100 << MIN(attempts, 10), {cap}) / 1000.0) || ' seconds'),
+    attempts = attempts + 1,
+    last_error = %s
+WHERE course_key IN ({keys}) AND wanted > done
+"""
+_BACKOFF = {"mysql": _BACKOFF_MYSQL, "sqlite": _BACKOFF_SQLITE}
+
+
+def mark_done(connection: BaseDatabaseWrapper, courses: Sequence[LockedCourse]) -> None:
+    """Set ``done`` to what each course's rebuild had seen of ``wanted``; in the order given."""
+    vendor = connection.vendor
+    row = "(%s, 0, %s, 0, '', '', '')"
+    statement = _DONE[vendor].format(rows=", ".join([row] * len(courses)), now=now_sql(vendor))
+    parameters: list[Any] = []
+    for course in courses:
+        parameters += [course.course_key, course.wanted]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def postpone(connection: BaseDatabaseWrapper, keys: Sequence[str], reason: str) -> None:
+    """Count a failed attempt of each dirty course and set when the sweeper tries again."""
+    statement = _BACKOFF[connection.vendor].format(
+        keys=", ".join(["%s"] * len(keys)), now=now_sql(connection.vendor), cap=BACKOFF_CAP_MS
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [storable(reason), *keys])
+
+
+def hold_back(connection: BaseDatabaseWrapper, course: LockedCourse, reason: str) -> None:
+    """Keep a faulty course from the sweeper for hours, unless it was marked again meanwhile."""
+    later = now_sql(connection.vendor, offset_seconds=FAULT_RETRY_SECONDS)
+    statement = (
+        f"UPDATE overview_mark SET next_attempt_at = {later}, attempts = attempts + 1, "  # noqa: S608
+        "last_error = %s WHERE course_key = %s AND wanted = %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [storable(reason), course.course_key, course.wanted])
+
+
+def lease(connection: BaseDatabaseWrapper, keys: Sequence[str]) -> None:
+    """Keep dirty courses from the sweeper while the tasks that it enqueued are on their way."""
+    later = now_sql(connection.vendor, offset_seconds=LEASE_SECONDS)
+    placeholders = ", ".join(["%s"] * len(keys))
+    statement = (
+        f"UPDATE overview_mark SET next_attempt_at = {later} "  # noqa: S608
+        f"WHERE course_key IN ({placeholders}) AND wanted > done"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, list(keys))
+
+
+def storable(text: str) -> str:
+    """Cut to the column of an error and drop what utf8mb4 cannot hold."""
+    return text[:LAST_ERROR_LENGTH].encode("utf-8", "replace").decode()

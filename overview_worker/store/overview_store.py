@@ -1,0 +1,96 @@
+"""``ports.OverviewStore`` on a Django connection."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Q
+
+from lms_integration.database_clock import DatabaseNow
+from lms_integration.models import OverviewMark, OverviewState
+from overview_worker.errors import RetryableError
+from overview_worker.store import mark_statements
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.failures import errors_translated
+from overview_worker.store.transaction import DjangoRebuildTransaction
+
+#: The sweeper leaves younger marks to the event that came with them, in seconds.
+SWEEP_GRACE_SECONDS = 2
+
+
+class DjangoOverviewStore:
+    """``ports.OverviewStore`` on a Django connection; one instance a process, any thread."""
+
+    def __init__(self, conf: StoreConf) -> None:
+        self._conf = conf
+
+    @contextmanager
+    def transaction(self, course_keys: Sequence[str]) -> Iterator["DjangoRebuildTransaction"]:
+        """Open a transaction whose first statement locks the courses' state rows, without waiting."""
+        keys = sorted(course_keys)
+        self._renew_lost_connection()
+        while True:
+            with errors_translated(self._connection), transaction.atomic(using=self._conf.using):
+                opened = DjangoRebuildTransaction(self._conf, keys)
+                missing = opened.lock()
+                if not missing:
+                    yield opened
+                    return
+            # Only rows that exist can be locked: locking a missing one deadlocks or collides.
+            self._create_states(missing)
+
+    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
+        """Return those of ``course_keys`` that were marked again meanwhile."""
+        if not course_keys:
+            return []
+        with errors_translated(self._connection):
+            return list(
+                self._marks()
+                .filter(course_key__in=course_keys, wanted__gt=F("done"))
+                .order_by("course_key")
+                .values_list("course_key", flat=True)
+            )
+
+    def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
+        """Count a failed attempt for each dirty course and set when the sweeper tries again."""
+        with errors_translated(self._connection):
+            mark_statements.postpone(self._connection, sorted(course_keys), str(error))
+
+    def take_due(self, *, limit: int) -> list[str]:
+        """Return dirty courses whose time has come, oldest first, and lease them for a while."""
+        now = DatabaseNow()
+        with errors_translated(self._connection):
+            due = list(
+                self._marks()
+                .filter(
+                    Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now),
+                    dirty_since__lt=DatabaseNow(offset_seconds=-SWEEP_GRACE_SECONDS),
+                )
+                .order_by("dirty_since")
+                .values_list("course_key", flat=True)[:limit]
+            )
+            if due:
+                mark_statements.lease(self._connection, sorted(due))
+        return due
+
+    def _marks(self) -> Any:
+        return OverviewMark.objects.using(self._conf.using)
+
+    def _create_states(self, course_keys: Sequence[str]) -> None:
+        with errors_translated(self._connection):
+            OverviewState.objects.using(self._conf.using).bulk_create(
+                [OverviewState(course_key=key) for key in sorted(course_keys)],
+                ignore_conflicts=True,
+            )
+
+    def _renew_lost_connection(self) -> None:
+        """Drop a connection that failed before, or that the server closed while it was idle."""
+        if not self._connection.in_atomic_block:
+            self._connection.close_if_unusable_or_obsolete()
+
+    @property
+    def _connection(self) -> BaseDatabaseWrapper:
+        # Looked up each time: Django's connections belong to threads.
+        return connections[self._conf.using]

@@ -1,0 +1,154 @@
+"""One rebuild's transaction: the locks it holds and the changes it writes."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from django.db import DatabaseError, connections
+from django.db.models import F
+
+from lms_integration.data import COURSE_OVERVIEW_VERSION
+from lms_integration.database_clock import DatabaseNow
+from lms_integration.models import OverviewState
+from overview_worker.dead_letters import fingerprint_of, record_dead_letter
+from overview_worker.documents import DeadLetterEntry, DeadLetterSource
+from overview_worker.errors import RowRefused
+from overview_worker.ports import (
+    Change,
+    LockedCourse,
+    NothingToBuild,
+    PostponeRebuild,
+    RecordFault,
+    RemoveOverview,
+    WriteOverview,
+)
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.failures import is_refused_value, short
+from overview_worker.store.locking import CourseLocks
+from overview_worker.store.mark_statements import hold_back, mark_done, postpone, storable
+from overview_worker.store.rows import OverviewRows
+
+
+class DjangoRebuildTransaction:
+    """``ports.RebuildTransaction``: lives inside the ``atomic`` block that the store opened."""
+
+    def __init__(self, conf: StoreConf, course_keys: Sequence[str]) -> None:
+        self._conf = conf
+        self._keys = course_keys
+        self._connection = connections[conf.using]
+        self._rows = OverviewRows(conf)
+        self._locked: Mapping[str, LockedCourse] = {}
+
+    @property
+    def locked(self) -> Mapping[str, LockedCourse]:
+        """The courses that are locked, by key."""
+        return self._locked
+
+    def lock(self) -> list[str]:
+        """Lock the states and read the marks; return the keys that have no state row yet."""
+        self._locked, missing = CourseLocks(self._conf.using, self._keys).take()
+        return missing
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write ``changes``; the marks' ``done`` comes last."""
+        try:
+            self._write([change for change in changes if isinstance(change, WriteOverview)])
+            for change in changes:
+                if isinstance(change, RemoveOverview):
+                    self._remove(change.course)
+            self._forget_faults(
+                [change for change in changes if isinstance(change, NothingToBuild)]
+            )
+            self._record_faults([change for change in changes if isinstance(change, RecordFault)])
+            self._update_marks(changes)
+        except (DatabaseError, UnicodeEncodeError) as error:
+            if not is_refused_value(error):
+                raise
+            keys = ", ".join(change.course.course_key for change in changes[:3])
+            raise RowRefused(keys, f"refused by the database: {short(error)}") from error
+
+    def _write(self, writes: Sequence[WriteOverview]) -> None:
+        if not writes:
+            return
+        self._rows.upsert([write for write in writes if write.row_changed])
+        self._rows.replace_tabs([write for write in writes if write.tabs_changed])
+        for write in writes:
+            if write.course.state.deleted:
+                self._rows.remove_tombstone(write.course.course_key)
+            self._update_state_of(write)
+
+    def _update_state_of(self, write: WriteOverview) -> None:
+        changed = write.row_changed or write.tabs_changed
+        self._states([write.course.course_key]).update(
+            source_version=write.pointer.structure_id,
+            source_updated_at=write.pointer.updated_at,
+            builder_version=self._conf.builder_version,
+            schema_version=COURSE_OVERVIEW_VERSION,
+            content_hash=write.content_hash,
+            tabs_hash=write.tabs_hash,
+            deleted=False,
+            row_seq=write.course.state.row_seq + changed,
+            verified_at=DatabaseNow(),
+            degradations=[
+                {"field": d.field, "value": d.value, "reason": d.reason}
+                for d in write.built.degradations
+            ],
+            fault=None,
+            **({"built_at": DatabaseNow()} if changed else {}),
+        )
+
+    def _remove(self, course: LockedCourse) -> None:
+        # Without a row of its own, the row that the table finds is another course's.
+        self._rows.bury(course.course_key, with_row=course.state.has_row)
+        self._states([course.course_key]).update(
+            deleted=True,
+            content_hash="",
+            tabs_hash="",
+            row_seq=F("row_seq") + 1,
+            built_at=DatabaseNow(),
+            verified_at=DatabaseNow(),
+            degradations=[],
+            fault=None,
+        )
+
+    def _forget_faults(self, absent: Sequence[NothingToBuild]) -> None:
+        for change in absent:
+            self._states([change.course.course_key]).filter(fault__isnull=False).update(fault=None)
+
+    def _record_faults(self, faults: Sequence[RecordFault]) -> None:
+        letters = [
+            DeadLetterEntry(
+                source=DeadLetterSource.REBUILD,
+                course_key=fault.course.course_key,
+                reason=storable(str(fault.error)),
+            )
+            for fault in faults
+        ]
+        # In the order of the unique index: an upsert locks the gap before its entry, too.
+        for letter in sorted(letters, key=fingerprint_of):
+            self._states([letter.course_key]).update(fault=letter.reason)
+            record_dead_letter(letter, using=self._conf.using)
+
+    def _update_marks(self, changes: Sequence[Change]) -> None:
+        """Lock the marks in the order of their keys, as those do who mark several courses."""
+        ordered = sorted(changes, key=lambda change: change.course.course_key)
+        for is_finished, group in groupby(ordered, key=_is_finished):
+            if is_finished:
+                mark_done(self._connection, [change.course for change in group])
+                continue
+            for change in group:
+                self._leave_dirty(change)
+
+    def _leave_dirty(self, change: Change) -> None:
+        match change:
+            case PostponeRebuild():
+                postpone(self._connection, [change.course.course_key], change.reason)
+            case RecordFault():
+                hold_back(self._connection, change.course, str(change.error))
+
+    def _states(self, keys: Sequence[str]) -> Any:
+        return OverviewState.objects.using(self._conf.using).filter(course_key__in=keys)
+
+
+def _is_finished(change: Change) -> bool:
+    return isinstance(change, WriteOverview | RemoveOverview | NothingToBuild)
