@@ -12,7 +12,7 @@ import django
 from django.db import connection
 
 #: The watcher asks this often; so much is the measure's own error at the most.
-POLL_SECONDS = 0.001
+POLL_SECONDS = 0.0005
 _SPAWN = multiprocessing.get_context("spawn")
 
 

@@ -86,4 +86,9 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("OVERVIEW_LOG_LEVEL", "INFO")},
+    # Celery's two lines a task say nothing that the rebuild's own line does not.
+    "loggers": {
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
 }

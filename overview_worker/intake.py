@@ -29,8 +29,11 @@ logger = logging.getLogger(__name__)
 
 #: Most messages in one batch, and so unacknowledged at one time.
 PREFETCH_COUNT = 1000
-#: A batch is closed when no message has come for so long, or after this time at the most.
+#: A batch is closed when no message has come for so long, or after ``BATCH_MAX_SECONDS``. In a flood,
+#: where many events are of the same courses, a longer wait saves rebuilds.
 BATCH_GAP_SECONDS = 0.0005
+FLOOD_GAP_SECONDS = 0.03
+FLOOD_MESSAGE_COUNT = 100
 BATCH_MAX_SECONDS = 0.2
 #: How long to wait for a first message before looking at the stop flag and the heartbeat.
 IDLE_SECONDS = 0.5
@@ -139,7 +142,8 @@ class Intake:
             deadline = deadline or time.monotonic() + BATCH_MAX_SECONDS
             if time.monotonic() >= deadline:
                 return
-            timeout = BATCH_GAP_SECONDS
+            is_flood = len(self._batch) >= FLOOD_MESSAGE_COUNT
+            timeout = FLOOD_GAP_SECONDS if is_flood else BATCH_GAP_SECONDS
 
     def _process(self, connection: Connection) -> None:
         """Write the batch, enqueue its courses, acknowledge it: in this order."""
