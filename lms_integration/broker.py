@@ -21,6 +21,16 @@ def broker_connection(
     )
 
 
+def open_connection(connection: Connection) -> Connection:
+    """Connect, at once and twice at most, for callers that somebody waits for.
+
+    Raises:
+        OSError, kombu.exceptions.KombuError: the broker did not answer.
+    """
+    connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+    return connection
+
+
 def shown_url(url: str) -> str:
     """Return ``url`` without its password, fit for logs and errors."""
     parts = urlsplit(url)

@@ -14,7 +14,7 @@ from enum import Enum
 
 from kombu import Connection, Producer
 
-from lms_integration.broker import broker_connection, shown_url
+from lms_integration.broker import broker_connection, open_connection, shown_url
 from lms_integration.conf import PublisherConf, publisher_conf
 from lms_integration.events import CONTENT_TYPE, Event, encode_event
 from lms_integration.topology import dead_letter_queue, event_exchange, event_queue
@@ -148,9 +148,7 @@ class _EventChannel:
             self._conf.broker_url, timeout_seconds=self._conf.timeout_seconds
         )
         self._connection = connection
-        # At once and twice at most: whoever publishes is waiting.
-        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-        channel = connection.channel()
+        channel = open_connection(connection).channel()
         # An event for which no queue is bound is confirmed and gone: declare before publishing.
         for queue in (event_queue(), dead_letter_queue()):
             queue(channel).declare()

@@ -5,6 +5,8 @@ from typing import Any
 
 from kombu import Connection
 
+from lms_integration.broker import open_connection
+
 
 def queue_depths(connection: Connection, names: Iterable[str]) -> dict[str, int | None]:
     """Return ``{queue: messages ready}``; None for a queue that does not exist.
@@ -14,7 +16,7 @@ def queue_depths(connection: Connection, names: Iterable[str]) -> dict[str, int 
     Raises:
         OSError, kombu.exceptions.KombuError: the broker did not answer.
     """
-    connection.ensure_connection(max_retries=1, timeout=3)
+    open_connection(connection)
     depths: dict[str, int | None] = {}
     for name in names:
         # A passive declaration of a missing queue closes its channel: one channel each.

@@ -11,14 +11,14 @@ from pymongo.errors import PyMongoError
 from rich.console import Console
 
 from celeryconfig import broker_url
-from lms_integration.broker import broker_connection, shown_url
+from lms_integration.broker import broker_connection, open_connection, shown_url
 from lms_integration.checks import database_messages
 from lms_integration.topology import dead_letter_queue, event_queue
 from overview_worker.bootstrap import dependencies, mongo_conf
 from overview_worker.celery import app
 from overview_worker.commands.base import EXIT_OK, EXIT_PROBLEM, Subcommand
 from overview_worker.errors import ModulestoreUnavailable
-from overview_worker.modulestore.mongo import connect
+from overview_worker.modulestore.mongo import connect, short
 
 TIMEOUT_SECONDS = 3
 
@@ -80,7 +80,7 @@ def _check_mongodb() -> str:
         version = client.server_info()["version"]
     except PyMongoError as error:
         raise Ailment(
-            f"{str(error)[:200]}. Is the server up, and OVERVIEW_MONGODB_URL right?"
+            f"{short(error)}. Is the server up, and OVERVIEW_MONGODB_URL right?"
         ) from error
     finally:
         client.close()
@@ -107,8 +107,7 @@ def _some_courses() -> Iterator[str]:
 def _check_broker() -> str:
     try:
         with broker_connection(broker_url, timeout_seconds=TIMEOUT_SECONDS) as broker:
-            broker.ensure_connection(max_retries=1, timeout=TIMEOUT_SECONDS)
-            channel = broker.channel()
+            channel = open_connection(broker).channel()
             for queue in (event_queue(), dead_letter_queue(), *app.conf.task_queues):
                 queue(channel).declare()
     except (KombuError, OSError) as error:
@@ -122,7 +121,8 @@ def _check_broker() -> str:
 
 def _check_workers() -> str:
     try:
-        replies = app.control.ping(timeout=1.0)
+        with broker_connection(broker_url, timeout_seconds=TIMEOUT_SECONDS) as broker:
+            replies = app.control.ping(timeout=1.0, connection=open_connection(broker))
     except (KombuError, OSError) as error:
         raise Ailment(f"cannot ask: {error}") from error
     if not replies:

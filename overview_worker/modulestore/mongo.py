@@ -203,8 +203,13 @@ def mongo_errors_translated() -> Iterator[None]:
     try:
         yield
     except (PyMongoError, BSONError) as error:
-        reason = f"{type(error).__name__}: {error}"[:300]
-        raise ModulestoreUnavailable(f"MongoDB did not answer: {reason}") from error
+        raise ModulestoreUnavailable(f"MongoDB did not answer: {short(error)}") from error
+
+
+def short(error: Exception) -> str:
+    """Return an error of pymongo as one readable line, without its lists of timeouts and servers."""
+    text = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
+    return f"{type(error).__name__}: {text}"[:300]
 
 
 def _collection(
