@@ -97,9 +97,12 @@ class Intake:
     def run(self) -> None:
         """Consume until ``stop``; a lost connection or an unforeseen error is logged and outlived."""
         while not self._stopping.is_set():
+            connection = self._connect()
             try:
-                with self._connect() as connection:
+                with connection:
                     self._consume(connection)
+            except connection.connection_errors as error:
+                logger.warning("broker away, reconnecting in %s s: %s", RETRY_SECONDS, error)
             except Exception:
                 # The outermost loop: whatever it was, unacknowledged messages come again.
                 logger.exception("intake interrupted, reconnecting in %s s", RETRY_SECONDS)
@@ -183,7 +186,8 @@ def sort_messages(messages: Sequence[Message]) -> SortedBatch:
     for message in messages:
         body = _body_of(message)
         if _came_from_dead_letter_queue(message):
-            dead_letters.append(_broker_dead_letter(message, body))
+            if not _expired(message):
+                dead_letters.append(_broker_dead_letter(message, body))
             continue
         try:
             _refuse_encoding(message)
@@ -234,6 +238,12 @@ def _came_from_dead_letter_queue(message: Message) -> bool:
     headers: Mapping[str, Any] = message.headers or {}
     deaths = headers.get("x-death")
     return isinstance(deaths, list) and bool(deaths)
+
+
+def _expired(message: Message) -> bool:
+    """Whether it outlived its time in the queue: a sweep, while no worker ran, and nothing else."""
+    headers: Mapping[str, Any] = message.headers
+    return bool(headers["x-death"][0].get("reason") == "expired")
 
 
 def _broker_dead_letter(message: Message, body: bytes) -> DeadLetterEntry:

@@ -248,23 +248,37 @@ def test_the_same_poison_again_is_counted_and_fills_no_table(url, start, queue):
     assert DeadLetter.objects.get().seen_count == 50
 
 
-def test_a_message_that_the_broker_gave_up_is_kept_and_its_course_held_back(
-    broker_url, start, queue
-):
-    OverviewMark.objects.create(course_key=KEY, wanted=1, done=0, dirty_since=datetime.now(UTC))
-    with Connection(broker_url) as connection:
+def dead_letter_task(url: str, task: str, arguments: list[str], *, reason: str) -> None:
+    with Connection(url) as connection:
         channel = connection.channel()
         for each in (event_queue(), dead_letter_queue()):
             each(channel).declare()
         Producer(channel).publish(
-            [[KEY], {}, {}],
+            [arguments, {}, {}],
             exchange="overview.dlx",
             routing_key="overview.live",
             headers={
-                "task": "overview.rebuild_overview",
-                "x-death": [{"queue": "overview.live", "reason": "delivery_limit", "count": 1}],
+                "task": task,
+                "x-death": [{"queue": "overview.live", "reason": reason, "count": 1}],
             },
         )
+
+
+def test_a_sweep_that_expired_while_no_worker_ran_is_no_dead_letter(broker_url, start, queue):
+    dead_letter_task(broker_url, "overview.sweep", [], reason="expired")
+    publish(broker_url, encode_event(event(OTHER)))
+
+    start(broker_url)
+    wait_for(lambda: queue.course_keys == [OTHER])
+
+    assert not DeadLetter.objects.exists()
+
+
+def test_a_message_that_the_broker_gave_up_is_kept_and_its_course_held_back(
+    broker_url, start, queue
+):
+    OverviewMark.objects.create(course_key=KEY, wanted=1, done=0, dirty_since=datetime.now(UTC))
+    dead_letter_task(broker_url, "overview.rebuild_overview", [KEY], reason="delivery_limit")
 
     start(broker_url)
     wait_for(lambda: DeadLetter.objects.exists())
