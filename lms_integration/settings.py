@@ -4,12 +4,9 @@ Alongside Open edX, the platform's own settings modules are used instead.
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import dj_database_url
-
-BASE_DIR = Path(__file__).resolve().parent.parent
 
 #: Set ``OVERVIEW_DEBUG=1`` for development only.
 DEBUG = os.environ.get("OVERVIEW_DEBUG", "") == "1"
@@ -64,9 +61,7 @@ def database_settings(url: str) -> dict[str, Any]:
 #: Where the overview tables are.
 DATABASES = {
     "default": database_settings(
-        os.environ.get(
-            "OVERVIEW_DATABASE_URL", f"sqlite:///{BASE_DIR / '.run' / 'overview.sqlite3'}"
-        )
+        os.environ.get("OVERVIEW_DATABASE_URL", "sqlite:///overview.sqlite3")
     )
 }
 

@@ -21,7 +21,11 @@ from kombu.message import Message
 
 from lms_integration.course_keys import is_course_key
 from lms_integration.events import CONTENT_TYPE, EVENT_MAX_BYTES, Event, InvalidEvent, decode_event
-from lms_integration.topology import dead_letter_queue, event_queue
+from lms_integration.topology import (
+    DEAD_LETTER_EXCHANGE_NAME,
+    dead_letter_queue,
+    event_queue,
+)
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.errors import RetryableError
 
@@ -235,21 +239,26 @@ def _subject_of(body: bytes) -> str:
 
 
 def _came_from_dead_letter_queue(message: Message) -> bool:
+    # Not told from the x-death header: whoever may publish events may write that too.
+    return bool((message.delivery_info or {}).get("exchange") == DEAD_LETTER_EXCHANGE_NAME)
+
+
+def _death_of(message: Message) -> Mapping[str, Any]:
+    """Return the broker's newest note on why it gave the message up; empty if it left none."""
     headers: Mapping[str, Any] = message.headers or {}
     deaths = headers.get("x-death")
-    return isinstance(deaths, list) and bool(deaths)
+    newest = deaths[0] if isinstance(deaths, list) and deaths else None
+    return newest if isinstance(newest, Mapping) else {}
 
 
 def _expired(message: Message) -> bool:
     """Whether it outlived its time in the queue: a sweep, while no worker ran, and nothing else."""
-    headers: Mapping[str, Any] = message.headers
-    return bool(headers["x-death"][0].get("reason") == "expired")
+    return bool(_death_of(message).get("reason") == "expired")
 
 
 def _broker_dead_letter(message: Message, body: bytes) -> DeadLetterEntry:
-    headers: Mapping[str, Any] = message.headers
-    death = headers["x-death"][0]
-    task = headers.get("task", "")
+    death = _death_of(message)
+    task = (message.headers or {}).get("task", "")
     what = f"task {task}" if task else "message"
     return DeadLetterEntry(
         source=DeadLetterSource.BROKER,

@@ -8,7 +8,8 @@ from django.db.models import F
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lms_integration.models import OverviewMark, OverviewState
+from lms_integration.database_clock import DatabaseNow
+from lms_integration.models import HELD_BACK_SECONDS, OverviewMark, OverviewState
 
 POLL_SECONDS = 0.02
 #: Unfinished courses that are named one by one.
@@ -80,7 +81,7 @@ def _dirty(keys: Sequence[str]) -> list[str]:
 
 
 def _with_fault(keys: Sequence[str]) -> list[str]:
-    # Just marked courses may have an old fault: one that was tried since the mark counts.
+    # A fault from before the mark does not count: one that was met since holds the course back.
     return [
         key
         for start in range(0, len(keys), _PAGE)
@@ -88,7 +89,7 @@ def _with_fault(keys: Sequence[str]) -> list[str]:
             course_key__in=OverviewState.objects.filter(
                 course_key__in=keys[start : start + _PAGE], fault__isnull=False
             ).values("course_key"),
-            attempts__gt=0,
+            next_attempt_at__gt=DatabaseNow(offset_seconds=HELD_BACK_SECONDS),
         ).values_list("course_key", flat=True)
     ]
 
