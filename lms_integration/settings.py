@@ -10,24 +10,113 @@ import dj_database_url
 
 #: Set ``OVERVIEW_DEBUG=1`` for development only.
 DEBUG = os.environ.get("OVERVIEW_DEBUG", "") == "1"
+#: What stands for a secret key where none is needed; the web process refuses it.
+UNSET_SECRET_KEY = "unset-outside-the-web-process"  # noqa: S105 - no secret, that is the point
 #: Needed by the web process; workers and commands sign nothing.
-SECRET_KEY = os.environ.get("OVERVIEW_SECRET_KEY", "") or "unset-outside-the-web-process"
+SECRET_KEY = os.environ.get("OVERVIEW_SECRET_KEY", "") or UNSET_SECRET_KEY
 ALLOWED_HOSTS = os.environ.get("OVERVIEW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "oauth2_provider",
+    "drf_spectacular",
     "lms_integration",
+    "lms_integration.platform_tables",
     "overview_worker",
 ]
-MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "lms_integration.http.language.LanguageCookieMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
 ROOT_URLCONF = "lms_integration.urls"
 WSGI_APPLICATION = "lms_integration.wsgi.application"
 STATIC_URL = "/static/"
+#: Where ``collectstatic`` gathers what the pages need; without it the files are served from the package.
+STATIC_ROOT = os.environ.get("OVERVIEW_STATIC_ROOT", "") or None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+MEDIA_URL = "/media/"
 LANGUAGE_CODE = "en"
+LANGUAGE_COOKIE_NAME = "openedx-language-preference"
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
+# As in Open edX: an account that has not been activated is served all the same.
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+
+#: Set ``OVERVIEW_PLATFORM_TABLES=existing`` where the database is a platform's: then ``migrate`` makes
+#: our own tables only.
+OVERVIEW_PLATFORM_TABLES_EXIST = os.environ.get("OVERVIEW_PLATFORM_TABLES", "") == "existing"
+DATABASE_ROUTERS = ["lms_integration.migration_router.MigrationRouter"]
+
+#: Absolute URL of the LMS, for links in answers.
+LMS_ROOT_URL = os.environ.get("OVERVIEW_LMS_ROOT_URL", "http://localhost:8000")
+#: What other servers send as ``X-Edx-Api-Key``; unset refuses all.
+EDX_API_KEY = os.environ.get("OVERVIEW_API_KEY", "") or None
+PLATFORM_NAME = os.environ.get("OVERVIEW_PLATFORM_NAME", "Open edX")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "lms_integration.http.authentication.JwtAuthentication",
+        "lms_integration.http.authentication.OAuth2BearerAuthentication",
+        "lms_integration.http.authentication.RestTokenAuthentication",
+        "lms_integration.http.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+#: JSON Web Tokens are verified with this key: a PEM public key (RS512), or a secret (HS256).
+_JWT_KEY = os.environ.get("OVERVIEW_JWT_KEY", "")
+SIMPLE_JWT: dict[str, Any] = {
+    "ALGORITHM": "RS512" if _JWT_KEY.startswith("-----BEGIN") else "HS256",
+    "SIGNING_KEY": "",
+    "VERIFYING_KEY": _JWT_KEY,
+    "ISSUER": os.environ.get("OVERVIEW_JWT_ISSUER", "") or None,
+    "AUDIENCE": os.environ.get("OVERVIEW_JWT_AUDIENCE", "") or None,
+    "AUTH_HEADER_TYPES": ("JWT",),
+    "USER_ID_FIELD": "username",
+    "USER_ID_CLAIM": "preferred_username",
+    "TOKEN_TYPE_CLAIM": None,
+    "JTI_CLAIM": None,
+    "CHECK_USER_IS_ACTIVE": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Overview Pipeline",
+    "DESCRIPTION": "Open edX's mobile, enrolment, courses and learner home endpoints, from SQL alone.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
 
 
 def database_settings(url: str) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from overview_worker.modulestore.mongo import MongoConf
 
 SERVERS_VARIABLE = "OVERVIEW_TEST_SERVERS"
 #: Fixtures whose tests need the servers.
-_SERVICE_FIXTURES = frozenset({"db", "transactional_db", "mongo_client", "broker_url", "redis_url"})
+_SERVICE_FIXTURES = frozenset(
+    {"db", "transactional_db", "recorded_state", "mongo_client", "broker_url", "redis_url"}
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,1 @@
+"""Open edX's Courses API: lists of courses, and one course."""

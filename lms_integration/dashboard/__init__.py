@@ -1,0 +1,1 @@
+"""The pages of a learner: dashboard, one course, signing in; and the learner home as JSON."""

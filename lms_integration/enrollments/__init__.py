@@ -1,0 +1,1 @@
+"""Open edX's Enrollment API: enrolments read, made and ended."""

@@ -1,0 +1,1 @@
+"""What all HTTP endpoints share: sign-in, permissions, throttles, paging, errors, caching."""

@@ -1,0 +1,1 @@
+"""What a learner has and may: enrolments with their overviews, roles, prerequisites, access rules."""

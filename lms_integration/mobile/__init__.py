@@ -1,0 +1,1 @@
+"""Open edX's mobile API: a learner's enrolments as the apps list them."""

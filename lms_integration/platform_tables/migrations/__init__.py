@@ -1,0 +1,1 @@
+"""Migrations of Open edX's tables, for databases of our own."""

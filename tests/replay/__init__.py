@@ -1,0 +1,1 @@
+"""Every recorded exchange of a real Open edX, replayed against our endpoints on a real database."""
