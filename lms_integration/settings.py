@@ -4,6 +4,7 @@ Alongside Open edX, the platform's own settings modules are used instead.
 """
 
 import os
+from importlib.util import find_spec
 from typing import Any
 
 import dj_database_url
@@ -26,6 +27,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "oauth2_provider",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "lms_integration",
     "lms_integration.platform_tables",
     "overview_worker",
@@ -33,6 +35,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "lms_integration.http.guard.RequestPathGuard",
+    "lms_integration.http.conditional.RevalidateMiddleware",
+    "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "lms_integration.http.language.LanguageCookieMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -41,6 +46,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if DEBUG and find_spec("pyinstrument"):
+    # Last, so that the asker is known and the view alone is measured.
+    MIDDLEWARE.append("pyinstrument.middleware.ProfilerMiddleware")
+PYINSTRUMENT_URL_ARGUMENT = "profile"
+PYINSTRUMENT_SHOW_CALLBACK = "lms_integration.http.profiling.may_profile"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -83,6 +93,9 @@ LMS_ROOT_URL = os.environ.get("OVERVIEW_LMS_ROOT_URL", "http://localhost:8000")
 EDX_API_KEY = os.environ.get("OVERVIEW_API_KEY", "") or None
 PLATFORM_NAME = os.environ.get("OVERVIEW_PLATFORM_NAME", "Open edX")
 
+#: Raise where a request reaches MongoDB or the broker, or writes an overview: for tests and staging.
+OVERVIEW_GUARD_REQUESTS = os.environ.get("OVERVIEW_GUARD_REQUESTS", "") == "1"
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "lms_integration.http.authentication.JwtAuthentication",
@@ -116,6 +129,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Open edX's mobile, enrolment, courses and learner home endpoints, from SQL alone.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    # The pages of the browsable document come from this server, not from a stranger's.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 

@@ -7,3 +7,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = {"version": 1, "disable_existing_loggers": False}
 # Short, so that a test of a silent broker is short too.
 OVERVIEW_PUBLISH_TIMEOUT_SECONDS = 1.0
+# Every request of every test is held to the promise that request paths read SQL only.
+OVERVIEW_GUARD_REQUESTS = True

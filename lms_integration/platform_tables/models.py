@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from lms_integration.fields import CourseKeyCharField
 from lms_integration.models import CourseOverview, OverviewState, OverviewTombstone
@@ -76,7 +77,7 @@ class CourseEnrollment(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="enrollments"
     )
     course_id = CourseKeyCharField()
-    created = models.DateTimeField(null=True, auto_now_add=True, db_index=True)
+    created = models.DateTimeField(null=True, default=timezone.now, db_index=True)
     is_active = models.BooleanField(default=True)
     mode = models.CharField(max_length=100, default="audit")
 
@@ -123,7 +124,7 @@ class CourseEnrollmentAllowed(models.Model):
     email = models.CharField(max_length=255, db_index=True)
     course_id = CourseKeyCharField(db_index=True)
     auto_enroll = models.BooleanField(default=False)
-    created = models.DateTimeField(null=True, auto_now_add=True)
+    created = models.DateTimeField(null=True, default=timezone.now)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True)
 
     class Meta:
@@ -201,7 +202,7 @@ class GeneratedCertificate(models.Model):
     status = models.CharField(max_length=32, default="unavailable")
     mode = models.CharField(max_length=32, default="honor")
     name = models.CharField(max_length=255, blank=True)
-    created_date = models.DateTimeField(auto_now_add=True)
+    created_date = models.DateTimeField(default=timezone.now)
     modified_date = models.DateTimeField(auto_now=True)
     error_reason = models.CharField(max_length=512, blank=True, default="")
 
@@ -221,7 +222,7 @@ class Schedule(models.Model):
     enrollment = models.OneToOneField(
         CourseEnrollment, on_delete=models.CASCADE, related_name="schedule"
     )
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     active = models.BooleanField(default=True)
     start_date = models.DateTimeField(null=True, db_index=True)
@@ -245,7 +246,7 @@ class StudentModule(models.Model):
     student = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_constraint=False, related_name="+"
     )
-    created = models.DateTimeField(auto_now_add=True, db_index=True)
+    created = models.DateTimeField(default=timezone.now, db_index=True)
     modified = models.DateTimeField(auto_now=True, db_index=True)
 
     class Meta:
@@ -262,7 +263,7 @@ class StudentModule(models.Model):
 class BlockCompletion(models.Model):
     """That a learner has completed a part of a course."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="completions"
@@ -306,7 +307,7 @@ class LastSeenCoursewareTimezone(models.Model):
 class Organization(models.Model):
     """A university or another provider of courses."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     name = models.CharField(max_length=255, db_index=True)
     short_name = models.CharField(max_length=255, db_index=True, unique=True)
@@ -326,7 +327,7 @@ class Organization(models.Model):
 class OrganizationCourse(models.Model):
     """That a course is an organization's."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     course_id = CourseKeyCharField(db_index=True)
     organization = models.ForeignKey(
@@ -347,7 +348,7 @@ class OrganizationCourse(models.Model):
 class MilestoneRelationshipType(models.Model):
     """How a course stands to a milestone: it ``requires`` it, or ``fulfills`` it."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     name = models.CharField(max_length=25, db_index=True, unique=True)
     description = models.TextField(blank=True, default="")
@@ -365,7 +366,7 @@ class MilestoneRelationshipType(models.Model):
 class Milestone(models.Model):
     """Something to be reached, such as passing a course; ``namespace`` names that course."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     namespace = models.CharField(max_length=255, db_index=True)
     name = models.CharField(max_length=255, db_index=True)
@@ -386,7 +387,7 @@ class Milestone(models.Model):
 class CourseMilestone(models.Model):
     """That a course requires or fulfills a milestone."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     course_id = CourseKeyCharField(db_index=True)
     milestone = models.ForeignKey(
@@ -410,7 +411,7 @@ class CourseMilestone(models.Model):
 class UserMilestone(models.Model):
     """That a learner has reached a milestone."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     user_id = models.IntegerField(db_index=True)
     milestone = models.ForeignKey(
@@ -433,7 +434,7 @@ class UserMilestone(models.Model):
 class MobileConfig(models.Model):
     """One value that the mobile apps are configured with."""
 
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now)
     modified = models.DateTimeField(auto_now=True)
     name = models.CharField(max_length=255, unique=True)
     value = models.CharField(max_length=1000)

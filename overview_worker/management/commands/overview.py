@@ -13,12 +13,20 @@ from kombu.exceptions import KombuError
 from rich.console import Console
 
 from overview_worker.bootstrap import close_dependencies
-from overview_worker.commands import doctor, explain, intake_process, publish, reindex, status
+from overview_worker.commands import (
+    doctor,
+    explain,
+    intake_process,
+    publish,
+    reindex,
+    seed,
+    status,
+)
 from overview_worker.errors import OverviewError
 
 SUBCOMMANDS = {
     module.COMMAND.name: module.COMMAND
-    for module in (publish, reindex, status, explain, doctor, intake_process)
+    for module in (publish, reindex, status, explain, doctor, seed, intake_process)
 }
 
 #: Columns of a table that goes to a pipe or a file.
