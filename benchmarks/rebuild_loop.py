@@ -11,27 +11,23 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from bson import ObjectId
 from django.conf import settings
-from django.db import transaction
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from benchmarks.lazy_course import fill_lazily
 from dev.authoring.author import SplitAuthor
 from dev.authoring.index import MongoCourseIndex
-from lms_integration.course_keys import parse_course_key
 from lms_integration.marks import CourseMark, mark_courses
 from lms_integration.models import (
     CourseOverview,
     CourseOverviewTab,
     OverviewMark,
+    OverviewProjection,
     OverviewState,
 )
 from overview_worker.bootstrap import Dependencies, builder_settings, make_dependencies
-from overview_worker.builder.overview import build_overview
-from overview_worker.documents import BuiltOverview, PublishedCourse, PublishedPointer
 from overview_worker.modulestore.mongo import MongoConf
-from overview_worker.modulestore.parsing import course_of
 from overview_worker.rebuild import RebuildOutcome, rebuild_overviews
 
 #: Blocks of a course and how many courses are rebuilt in a round.
@@ -105,6 +101,7 @@ def _timed(work: Callable[[], None], keys: Sequence[str]) -> float:
     for model, name in (
         (CourseOverviewTab, "course_overview_id"),
         (CourseOverview, "id"),
+        (OverviewProjection, "course_key"),
         (OverviewMark, "course_key"),
         (OverviewState, "course_key"),
     ):
@@ -133,59 +130,4 @@ def _rebuild_all(keys: Sequence[str], adapters: Dependencies) -> None:
 
 def _fill_lazily(keys: Sequence[str], database: Database[dict[str, Any]]) -> None:
     for key in keys:
-        _save_row(build_overview(_fetch_whole_course(key, database), settings=builder_settings()))
-
-
-def _fetch_whole_course(key: str, database: Database[dict[str, Any]]) -> PublishedCourse:
-    parts = parse_course_key(key)
-    entry = database["modulestore.active_versions"].find_one(
-        {"org": parts.org, "course": parts.course, "run": parts.run}
-    )
-    if entry is None:
-        raise LookupError(key)
-    structure_id: ObjectId = entry["versions"]["published-branch"]
-    structure = database["modulestore.structures"].find_one({"_id": structure_id})
-    if structure is None:
-        raise LookupError(key)
-    needed = [b for b in structure["blocks"] if b["block_type"] in ("course", "about", "chapter")]
-    definitions = {
-        each["_id"]: each
-        for each in database["modulestore.definitions"].find(
-            {"_id": {"$in": [block["definition"] for block in needed]}}
-        )
-    }
-    pointer = PublishedPointer(course_key=key, structure_id=str(structure_id), updated_at=None)
-    course = course_of(
-        pointer, {**structure, "blocks": needed}, definitions, thumbnail_names=frozenset()
-    )
-    if not isinstance(course, PublishedCourse):
-        raise LookupError(f"{key}: {course}")
-    return course
-
-
-def _save_row(built: BuiltOverview) -> None:
-    overview = built.overview
-    names = [name for name in type(overview).__dataclass_fields__ if name != "id"]
-    with transaction.atomic():
-        row = CourseOverview.objects.filter(id=overview.id).first() or CourseOverview(
-            id=overview.id
-        )
-        for name in names:
-            setattr(row, name, getattr(overview, name))
-        row.save()
-        CourseOverviewTab.objects.filter(course_overview_id=overview.id).delete()
-        CourseOverviewTab.objects.bulk_create(
-            [
-                CourseOverviewTab(
-                    course_overview_id=overview.id,
-                    tab_id=tab.tab_id,
-                    type=tab.type,
-                    name=tab.name,
-                    course_staff_only=tab.course_staff_only,
-                    url_slug=tab.url_slug,
-                    link=tab.link,
-                    is_hidden=tab.is_hidden,
-                )
-                for tab in built.tabs
-            ]
-        )
+        fill_lazily(key, database)

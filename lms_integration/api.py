@@ -12,13 +12,14 @@ from typing import Any
 from django.http import Http404
 
 from lms_integration.lookup import Freshness, OverviewLookup, look_up
-from lms_integration.models import CourseOverview
+from lms_integration.models import CourseOverview, OverviewProjection
 from lms_integration.overview_json import overview_as_json
 from lms_integration.overview_reads import CourseKeyLike, Key, course_key_text
 
 __all__ = [
     "Freshness",
     "OverviewLookup",
+    "get_course_about_html",
     "get_course_overview",
     "get_course_overview_or_404",
     "get_course_overview_or_none",
@@ -39,7 +40,7 @@ def get_course_overview(course_id: CourseKeyLike) -> CourseOverview:
 
 def get_course_overview_or_none(course_id: CourseKeyLike) -> CourseOverview | None:
     """Return the overview of one course, None when it has no row; a database error is raised."""
-    return CourseOverview.get_from_ids([course_id])[course_id]
+    return CourseOverview.get_from_ids([course_id], with_properties=True)[course_id]
 
 
 def get_course_overview_or_404(course_id: CourseKeyLike) -> CourseOverview:
@@ -54,9 +55,24 @@ def get_course_overview_or_404(course_id: CourseKeyLike) -> CourseOverview:
     return overview
 
 
-def get_course_overviews_from_ids(course_ids: Iterable[Key]) -> dict[Key, CourseOverview | None]:
-    """Return ``{key as it was passed: overview}``, None for a course that has no row; one query."""
-    return CourseOverview.get_from_ids(course_ids)
+def get_course_overviews_from_ids(
+    course_ids: Iterable[Key], *, with_properties: bool = False
+) -> dict[Key, CourseOverview | None]:
+    """Return ``{key as it was passed: overview}``, None for a course that has no row; one query.
+
+    ``with_properties`` joins what the eleven properties show, such as ``hide_progress_tab``.
+    """
+    return CourseOverview.get_from_ids(course_ids, with_properties=with_properties)
+
+
+def get_course_about_html(course_id: CourseKeyLike) -> str | None:
+    """Return the HTML of a course's about page, as Open edX's course detail has it; one query.
+
+    None where the course has no such page, or is not there; '' where the page is empty.
+    """
+    text = course_key_text(course_id)
+    found = OverviewProjection.objects.filter(course_key=text)
+    return dict(found.values_list("course_key", "overview_html")).get(text)
 
 
 def get_course_overviews(

@@ -11,12 +11,13 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lms_integration.fields import MYSQL_KEY_COLLATION
-from lms_integration.models import OverviewMark, OverviewState
+from lms_integration.models import OverviewMark, OverviewProjection, OverviewState
 
 #: Columns that tell courses apart in the pipeline's own tables: (table, column).
 KEY_COLUMNS = (
     (OverviewMark._meta.db_table, "course_key"),
     (OverviewState._meta.db_table, "course_key"),
+    (OverviewProjection._meta.db_table, "course_key"),
 )
 
 

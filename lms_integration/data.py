@@ -1,12 +1,14 @@
-"""What one course overview holds, as plain values: the row, its tabs and its image set.
+"""What one course overview holds, as plain values: the row, its tabs, images and projection.
 
 Field names are the column names of Open edX's ``course_overviews_*`` tables
-(``openedx/core/djangoapps/content/course_overviews/models.py``). Does no I/O and knows no framework.
+(``openedx/core/djangoapps/content/course_overviews/models.py``) and of our ``overview_projection``.
+Does no I/O and knows no framework.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 #: ``CourseOverview.VERSION`` of the Open edX release whose columns these are (Teak).
 COURSE_OVERVIEW_VERSION = 19
@@ -89,3 +91,58 @@ class CourseOverviewImageSetData:
 
     small_url: str
     large_url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CourseOverviewListingData:
+    """The columns of ``overview_projection`` that course lists filter, order and count by.
+
+    All of them follow from the overview row: see ``listing.listing_of``.
+    """
+
+    course_key: str
+    sort_key: str  #: the key again, in the collation by which Open edX orders its lists
+    org: str
+    start: datetime | None
+    end: datetime | None
+    enrollment_start: datetime | None
+    enrollment_end: datetime | None
+    invitation_only: bool
+    visible_to_staff_only: bool
+    mobile_available: bool
+    catalog_visibility: str | None  #: cut to its column, which no value with a meaning reaches
+    days_early_for_beta: float | None
+    self_paced: bool
+    enrollment_domain: str | None
+    max_student_enrollments_allowed: int | None
+    search_text: str  #: what a search looks through, cut to a bounded length
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CourseOverviewProjectionData:
+    """What Open edX asks MongoDB for beside the overview row: eleven fields and the about page.
+
+    Defaults are those of Open edX's ``CourseFields`` (``xmodule/course_block.py``) and
+    ``InheritanceMixin``; they stand where nothing was projected yet.
+    """
+
+    allow_public_wiki_access: bool = False
+    textbooks: list[Any] = field(default_factory=list)  #: ``[[title, address], …]``
+    pdf_textbooks: list[Any] = field(default_factory=list)
+    html_textbooks: list[Any] = field(default_factory=list)
+    hide_progress_tab: bool | None = None
+    edxnotes: bool = False
+    enable_ccx: bool = False
+    course_visibility: str | None = "private"
+    teams_enabled: bool = False
+    show_calculator: bool = False
+    edxnotes_visibility: bool = True
+    overview_html: str | None = None  #: of the ``about/overview`` block, None without one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Textbook:
+    """One entry of ``textbooks``; values are as the author has stored them."""
+
+    title: Any
+    book_url: Any

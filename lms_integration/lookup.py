@@ -32,11 +32,15 @@ class OverviewLookup:
 
 
 def look_up(
-    keys: Iterable[Key], *, request_rebuild: bool = False, with_tabs: bool = False
+    keys: Iterable[Key],
+    *,
+    request_rebuild: bool = False,
+    with_tabs: bool = False,
+    with_properties: bool = False,
 ) -> Mapping[Key, OverviewLookup]:
     """Return ``{key as it was passed: what SQL holds}`` for every key, in four queries at most.
 
-    ``with_tabs`` adds one query. ``request_rebuild`` marks the courses of which nothing is known, and
+    ``with_tabs`` adds one query, ``with_properties`` none: it joins. ``request_rebuild`` marks the courses of which nothing is known, and
     then calls them BUILDING; the sweeper finds the marks. Deleted courses are not marked, and neither
     are keys that can be no course's. Ask for it only with keys that a stranger cannot choose.
 
@@ -44,17 +48,23 @@ def look_up(
         django.db.DatabaseError: the database refused or did not answer.
     """
     texts = {key: course_key_text(key) for key in keys}
-    found = _look_up_texts(set(texts.values()), with_tabs=with_tabs)
+    found = _look_up_texts(
+        set(texts.values()), with_tabs=with_tabs, with_properties=with_properties
+    )
     if request_rebuild:
         found |= _request_rebuilds(found)
     return {key: found[text] for key, text in texts.items()}
 
 
-def _look_up_texts(texts: Collection[str], *, with_tabs: bool) -> dict[str, OverviewLookup]:
+def _look_up_texts(
+    texts: Collection[str], *, with_tabs: bool, with_properties: bool
+) -> dict[str, OverviewLookup]:
     # Marks before rows before tombstones: what is rebuilt between two of the queries seems staler than
     # it is, never fresher, and what is deleted between them is found among the tombstones.
     dirty = _dirty(texts)
-    overviews = CourseOverview.get_from_ids(texts, with_tabs=with_tabs)
+    overviews = CourseOverview.get_from_ids(
+        texts, with_tabs=with_tabs, with_properties=with_properties
+    )
     tombstones = _tombstones([text for text, row in overviews.items() if row is None])
     return {
         text: _lookup(overview, tombstones.get(text), is_dirty=text in dirty)

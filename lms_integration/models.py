@@ -2,15 +2,23 @@
 
 Names, columns, types and nullability of the first three are those of edx-platform (Teak,
 ``CourseOverview.VERSION`` 19); only the key columns have a binary collation. Who writes what:
-``overview_worker.store`` the overviews, states and tombstones; ``lms_integration.marks`` the marks.
+``overview_worker.store`` the overviews, projections, states and tombstones;
+``lms_integration.marks`` the marks.
 """
 
 import uuid
 
 from django.db import models
 
+from lms_integration.course_keys import COURSE_KEY_MAX_LENGTH
 from lms_integration.data import COURSE_OVERVIEW_VERSION
-from lms_integration.fields import CourseKeyCharField
+from lms_integration.fields import (
+    ByteByByteCharField,
+    CourseKeyCharField,
+    IgnoringCaseCharField,
+    IgnoringCaseTextField,
+)
+from lms_integration.listing import CATALOG_VISIBILITY_LENGTH
 from lms_integration.overview_properties import OverviewProperties
 from lms_integration.overview_reads import OverviewReads
 
@@ -75,6 +83,19 @@ class CourseOverview(OverviewReads, OverviewProperties):
     force_on_flexible_peer_openassessments = models.BooleanField(default=False)
     external_id = models.CharField(max_length=128, null=True, blank=True)
     language = models.TextField(null=True)
+    #: What ours holds beside the row. Joined by the key: Open edX's table has no column for it.
+    projection: "models.ForeignObject[OverviewProjection | None, OverviewProjection | None]" = (
+        models.ForeignObject(
+            "OverviewProjection",
+            on_delete=models.DO_NOTHING,
+            from_fields=["id"],
+            to_fields=["course_key"],
+            related_name="+",
+            null=True,
+            editable=False,
+            serialize=False,
+        )
+    )
 
     class Meta:
         """Open edX's table name."""
@@ -130,6 +151,71 @@ class CourseOverviewImageSet(models.Model):
         return self.course_overview_id
 
 
+class OverviewProjection(models.Model):
+    """One row beside each overview row: what course lists are made of, and what Open edX asks MongoDB.
+
+    Written in the same transaction as the overview; removed when the course is deleted.
+    """
+
+    course_key = CourseKeyCharField(primary_key=True)
+    # Listing columns: copies of the overview row's, so that lists filter, order and count by indexes.
+    #: The key again: lists are ``ORDER BY sort_key, course_key``, as Open edX's are by its collation.
+    sort_key = IgnoringCaseCharField(max_length=COURSE_KEY_MAX_LENGTH)
+    org = IgnoringCaseCharField(max_length=COURSE_KEY_MAX_LENGTH)
+    start = models.DateTimeField(null=True)
+    end = models.DateTimeField(null=True)
+    enrollment_start = models.DateTimeField(null=True)
+    enrollment_end = models.DateTimeField(null=True)
+    invitation_only = models.BooleanField(default=False)
+    visible_to_staff_only = models.BooleanField(default=False)
+    mobile_available = models.BooleanField(default=False)
+    catalog_visibility = ByteByByteCharField(max_length=CATALOG_VISIBILITY_LENGTH, null=True)
+    days_early_for_beta = models.FloatField(null=True)
+    self_paced = models.BooleanField(default=False)
+    enrollment_domain = models.TextField(null=True)
+    max_student_enrollments_allowed = models.IntegerField(null=True)
+    search_text = IgnoringCaseTextField()
+    # Fields of the course that have no column in Open edX's table.
+    allow_public_wiki_access = models.BooleanField(default=False)
+    textbooks = models.JSONField(default=list)
+    pdf_textbooks = models.JSONField(default=list)
+    html_textbooks = models.JSONField(default=list)
+    hide_progress_tab = models.BooleanField(null=True)
+    edxnotes = models.BooleanField(default=False)
+    enable_ccx = models.BooleanField(default=False)
+    course_visibility = models.TextField(null=True, default="private")
+    teams_enabled = models.BooleanField(default=False)
+    show_calculator = models.BooleanField(default=False)
+    edxnotes_visibility = models.BooleanField(default=True)
+    #: The about page's HTML, easily larger than all other columns; defer it unless it is shown.
+    overview_html = models.TextField(null=True)
+
+    class Meta:
+        """Ours; the last index alone answers how many courses the public list has."""
+
+        db_table = "overview_projection"
+        indexes = (
+            models.Index(fields=["sort_key", "course_key"], name="overview_projection_sort"),
+            models.Index(fields=["org", "sort_key"], name="overview_projection_org"),
+            models.Index(
+                fields=[
+                    "visible_to_staff_only",
+                    "catalog_visibility",
+                    "invitation_only",
+                    "enrollment_start",
+                    "enrollment_end",
+                    "start",
+                    "end",
+                    "mobile_available",
+                ],
+                name="overview_projection_count",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.course_key
+
+
 #: A dirty course whose next attempt is further away than that is held back: it waits for a person.
 HELD_BACK_SECONDS = 600
 
@@ -183,8 +269,12 @@ class OverviewState(models.Model):
     schema_version = models.PositiveIntegerField(default=0)
     content_hash = models.CharField(max_length=64, default="", blank=True)
     tabs_hash = models.CharField(max_length=64, default="", blank=True)
+    #: '' also for rows that were built before there were projections. The default is the database's
+    #: too, for workers of the release before that still make states while this one is rolled out.
+    projection_hash = models.CharField(max_length=64, default="", db_default="", blank=True)
     deleted = models.BooleanField(default=False)
-    #: Counts the real changes of the row: writes and deletes, not unchanged rebuilds.
+    #: Counts the real changes of the row, its tabs and its projection: writes and deletes, not
+    #: unchanged rebuilds.
     row_seq = models.PositiveBigIntegerField(default=0)
     built_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True)

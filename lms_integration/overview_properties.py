@@ -2,22 +2,25 @@
 
 Names are those of Open edX's ``CourseOverview``
 (``openedx/core/djangoapps/content/course_overviews/models.py``). Nothing here writes or builds; only
-``tabs``, ``is_discussion_tab_enabled`` and ``image_urls`` may read, and only what was not read along.
+``tabs``, ``is_discussion_tab_enabled``, ``image_urls`` and the properties of the projection may read,
+and only what was not read along.
 """
 
 import json
 from base64 import b32encode
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
+from django.db.models import Prefetch, prefetch_related_objects
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import strip_tags
 from opaque_keys.edx.keys import CourseKey, UsageKey
 
-from lms_integration.data import CourseOverviewTabData
+from lms_integration.data import CourseOverviewProjectionData, CourseOverviewTabData, Textbook
 from lms_integration.languages import closest_language
 from lms_integration.newness import newness_score
 
@@ -25,6 +28,8 @@ from lms_integration.newness import newness_score
 DEFAULT_START = datetime(2030, 1, 1, tzinfo=UTC)
 #: ``tab_id`` of the discussion.
 DISCUSSION_TAB = "discussion"
+#: Columns of the projection that no property shows, and that may be large.
+UNSHOWN_PROJECTION_COLUMNS = ("overview_html", "search_text")
 
 
 class OverviewProperties(models.Model):
@@ -214,6 +219,77 @@ class OverviewProperties(models.Model):
         return _feature("ENABLE_DISCUSSION_SERVICE", default=True) and any(
             tab.tab_id == DISCUSSION_TAB for tab in self.tabs
         )
+
+    # --- what Open edX asks MongoDB for
+
+    @property
+    def allow_public_wiki_access(self) -> bool:
+        """Whether the course wiki is open to those who are not enrolled."""
+        return self._projected.allow_public_wiki_access
+
+    @property
+    def textbooks(self) -> list[Textbook]:
+        """The textbooks, each with title and address; tables of contents are not fetched."""
+        return [Textbook(title=title, book_url=url) for title, url in self._projected.textbooks]
+
+    @property
+    def pdf_textbooks(self) -> list[Any]:
+        """The PDF textbooks as the author has stored them."""
+        return self._projected.pdf_textbooks
+
+    @property
+    def html_textbooks(self) -> list[Any]:
+        """The HTML textbooks as the author has stored them."""
+        return self._projected.html_textbooks
+
+    @property
+    def hide_progress_tab(self) -> bool | None:
+        """Whether the progress tab is hidden; None until the author has said so."""
+        return self._projected.hide_progress_tab
+
+    @property
+    def edxnotes(self) -> bool:
+        """Whether learners can take notes."""
+        return self._projected.edxnotes
+
+    @property
+    def enable_ccx(self) -> bool:
+        """Whether coaches may make custom courses of this one."""
+        return self._projected.enable_ccx
+
+    @property
+    def course_visibility(self) -> str | None:
+        """Who else than the enrolled sees content: ``private``, ``public_outline``, ``public``."""
+        return self._projected.course_visibility
+
+    @property
+    def teams_enabled(self) -> bool:
+        """Whether the author has configured teams."""
+        return self._projected.teams_enabled
+
+    @property
+    def show_calculator(self) -> bool:
+        """Whether learners have a calculator in the course."""
+        return self._projected.show_calculator
+
+    @property
+    def edxnotes_visibility(self) -> bool:
+        """Whether notes are shown unless the learner has chosen otherwise."""
+        return self._projected.edxnotes_visibility
+
+    @property
+    def _projected(self) -> CourseOverviewProjectionData:
+        """The projection's row, which has these columns; one query unless it was read along.
+
+        Open edX's defaults where nothing was projected (yet).
+        """
+        read_along = self._state.fields_cache
+        if "projection" not in read_along:
+            model: Any = self._meta.get_field("projection").related_model
+            narrow = model._default_manager.defer(*UNSHOWN_PROJECTION_COLUMNS)
+            prefetch_related_objects([self], Prefetch("projection", queryset=narrow))
+        row: CourseOverviewProjectionData | None = read_along["projection"]
+        return CourseOverviewProjectionData() if row is None else row
 
 
 def _present(now: datetime | None) -> datetime:

@@ -1,11 +1,13 @@
 """How overviews are found: Open edX's class methods, on SQL alone.
 
 Nothing here builds, writes, or reads MongoDB; a row of an older ``VERSION`` is given as it is. Each
-method is one query for any number of courses, and reads the image set along. Keys may be CourseKey
-objects or text; they are compared byte by byte, also where the table's collation is not.
+method is one query for any number of courses, and reads the image set along; ``with_properties`` joins
+what the eleven properties show that have no column of the row's. Keys may be CourseKey objects or
+text; they are compared byte by byte, also where the table's collation is not.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -17,10 +19,15 @@ from opaque_keys.edx.keys import CourseKey
 from opaque_keys.edx.locator import CourseLocator
 
 from lms_integration.collations import ByteByByte, IgnoringCase
+from lms_integration.data import CourseOverviewProjectionData
 
 #: How callers name a course.
 CourseKeyLike = CourseKey | str
 Key = TypeVar("Key", bound=CourseKeyLike)
+#: The columns of the projection that properties show: all but the about page's HTML.
+PROJECTED_PROPERTIES = tuple(
+    field.name for field in fields(CourseOverviewProjectionData) if field.name != "overview_html"
+)
 
 
 def course_key_text(key: CourseKeyLike) -> str:
@@ -40,28 +47,31 @@ class OverviewReads(models.Model):
 
     @classmethod
     def get_from_id(cls, course_id: CourseKeyLike, *, with_tabs: bool = False) -> Self:
-        """Return the overview of one course.
+        """Return the overview of one course, with its eleven properties.
 
         Raises:
             CourseOverview.DoesNotExist: there is no row: never built, being built, or deleted.
         """
-        overview = cls.get_from_ids([course_id], with_tabs=with_tabs)[course_id]
+        overview = cls.get_from_ids([course_id], with_tabs=with_tabs, with_properties=True)[
+            course_id
+        ]
         if overview is None:
             raise cls.DoesNotExist(f"no overview of {course_id}")
         return overview
 
     @classmethod
     def get_from_ids(
-        cls, course_ids: Iterable[Key], *, with_tabs: bool = False
+        cls, course_ids: Iterable[Key], *, with_tabs: bool = False, with_properties: bool = False
     ) -> dict[Key, Self | None]:
         """Return ``{key as it was passed: overview}``, None for a course that has no row.
 
-        ``with_tabs`` reads all their tabs with one more query.
+        ``with_tabs`` reads all their tabs with one more query. Without ``with_properties`` each of the
+        courses costs a query as soon as one of its eleven properties is asked for.
         """
         texts = {key: course_key_text(key) for key in course_ids}
         if not texts:
             return {}
-        rows = cls._with_image_sets().filter(pk__in=set(texts.values()))
+        rows = cls._read_along(with_properties=with_properties).filter(pk__in=set(texts.values()))
         found = {row.pk: row for row in (rows.prefetch_related("tab_set") if with_tabs else rows)}
         return {key: found.get(text) for key, text in texts.items()}
 
@@ -79,14 +89,16 @@ class OverviewReads(models.Model):
         active_only: bool = False,
         course_keys: Iterable[CourseKeyLike] | None = None,
         *,
+        with_properties: bool = False,
         now: datetime | None = None,
     ) -> QuerySet[Self]:
         """Return the courses that satisfy all that is asked, unordered and not yet read.
 
         ``orgs`` are compared without case, ``filter_`` holds lookups of Django, ``active_only``
         leaves out what has ended. Empty ``orgs`` and ``course_keys`` ask nothing, as in Open edX.
+        ``with_properties`` as in ``get_from_ids``.
         """
-        courses = cls._with_image_sets()
+        courses = cls._read_along(with_properties=with_properties)
         if course_keys:
             courses = courses.filter(pk__in={course_key_text(key) for key in course_keys})
         if orgs:
@@ -135,5 +147,12 @@ class OverviewReads(models.Model):
         return sorted(spellings.distinct())
 
     @classmethod
-    def _with_image_sets(cls) -> QuerySet[Self]:
-        return cls._default_manager.select_related("image_set")
+    def _read_along(cls, *, with_properties: bool) -> QuerySet[Self]:
+        """Return all courses with what is joined: the image set, and the projection if asked for."""
+        courses = cls._default_manager.select_related("image_set")
+        if not with_properties:
+            return courses
+        # Named one by one: Django cannot defer columns of a relation that has no column itself.
+        columns = [field.name for field in cls._meta.concrete_fields]
+        projected = [f"projection__{name}" for name in PROJECTED_PROPERTIES]
+        return courses.select_related("projection").only(*columns, "image_set", *projected)

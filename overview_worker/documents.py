@@ -13,6 +13,7 @@ from typing import Any
 from lms_integration.data import (
     CourseOverviewData,
     CourseOverviewImageSetData,
+    CourseOverviewProjectionData,
     CourseOverviewTabData,
 )
 
@@ -88,6 +89,7 @@ class BuiltOverview:
     image_set: (
         CourseOverviewImageSetData | None
     )  #: None: image sets are switched off, or kept as is
+    projection: CourseOverviewProjectionData  #: the listing beside it follows from ``overview``
     degradations: tuple[Degradation, ...] = ()
 
 

@@ -57,6 +57,7 @@ class StoredState:
     source_updated_at: datetime | None = None
     content_hash: str = ""
     tabs_hash: str = ""
+    projection_hash: str = ""
     deleted: bool = False
     row_seq: int = 0
     has_row: bool = False  #: the overview row exists, whatever the state says
@@ -84,15 +85,22 @@ class LockedCourse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriteOverview:
-    """Write what was built: the row if ``row_changed``, the tabs if ``tabs_changed``."""
+    """Write what was built: the row, the tabs and the projection, each if it has changed."""
 
     course: LockedCourse
     pointer: PublishedPointer
     built: BuiltOverview
     content_hash: str
     tabs_hash: str
+    projection_hash: str
     row_changed: bool
     tabs_changed: bool
+    projection_changed: bool
+
+    @property
+    def anything_changed(self) -> bool:
+        """Whether a reader will see a difference."""
+        return self.row_changed or self.tabs_changed or self.projection_changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

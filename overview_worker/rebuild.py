@@ -13,7 +13,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
 
-from lms_integration.data import CourseOverviewData
+from lms_integration.data import (
+    CourseOverviewData,
+    CourseOverviewListingData,
+    CourseOverviewProjectionData,
+)
+from lms_integration.listing import listing_of
 from overview_worker.documents import (
     BuiltOverview,
     CourseLagging,
@@ -38,7 +43,7 @@ from overview_worker.ports import (
 logger = logging.getLogger(__name__)
 
 #: Raise it when the builder gives other values for the same documents.
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 #: How often one call looks again before it leaves a course that is marked without pause to others.
 MAX_ROUNDS = 10
 #: An announcement that the source has not confirmed for so long came from a rolled-back transaction,
@@ -218,6 +223,7 @@ class _Rebuild:
         self, course: LockedCourse, pointer: PublishedPointer, built: BuiltOverview
     ) -> WriteOverview:
         content_hash, tabs_hash = content_hash_of(built), tabs_hash_of(built)
+        projection_hash = projection_hash_of(built)
         state = course.state
         everything = self.rewrite or not state.has_row
         return WriteOverview(
@@ -226,8 +232,10 @@ class _Rebuild:
             built=built,
             content_hash=content_hash,
             tabs_hash=tabs_hash,
+            projection_hash=projection_hash,
             row_changed=everything or content_hash != state.content_hash,
             tabs_changed=everything or tabs_hash != state.tabs_hash,
+            projection_changed=everything or projection_hash != state.projection_hash,
         )
 
 
@@ -273,7 +281,7 @@ def lag_reason(course: LockedCourse, pointer: PublishedPointer | None) -> str | 
 
 
 def content_hash_of(built: BuiltOverview) -> str:
-    """Return a hash of everything that a rebuild writes but the tabs: 64 hex digits."""
+    """Return a hash of what a rebuild writes into Open edX's tables but the tabs: 64 hex digits."""
     values = [getattr(built.overview, name) for name in _OVERVIEW_FIELDS]
     image_set = built.image_set
     images = None if image_set is None else [image_set.small_url, image_set.large_url]
@@ -298,7 +306,20 @@ def tabs_hash_of(built: BuiltOverview) -> str:
     )
 
 
+def projection_hash_of(built: BuiltOverview) -> str:
+    """Return a hash of the projection and of the listing beside it: 64 hex digits."""
+    listing = listing_of(built.overview)
+    return _hash_of(
+        [
+            [getattr(listing, name) for name in _LISTING_FIELDS],
+            [getattr(built.projection, name) for name in _PROJECTION_FIELDS],
+        ]
+    )
+
+
 _OVERVIEW_FIELDS = tuple(field.name for field in fields(CourseOverviewData))
+_LISTING_FIELDS = tuple(field.name for field in fields(CourseOverviewListingData))
+_PROJECTION_FIELDS = tuple(field.name for field in fields(CourseOverviewProjectionData))
 
 
 def _hash_of(values: object) -> str:
@@ -344,8 +365,7 @@ def _to_millisecond(moment: datetime) -> datetime:
 def _outcome(change: Change) -> RebuildOutcome:
     match change:
         case WriteOverview():
-            changed = change.row_changed or change.tabs_changed
-            return RebuildOutcome.WRITTEN if changed else RebuildOutcome.UNCHANGED
+            return RebuildOutcome.WRITTEN if change.anything_changed else RebuildOutcome.UNCHANGED
         case RemoveOverview():
             return RebuildOutcome.DELETED
         case NothingToBuild():
@@ -356,6 +376,10 @@ def _outcome(change: Change) -> RebuildOutcome:
             return RebuildOutcome.FAULTY
 
 
+def _shows_columns(change: WriteOverview) -> bool:
+    return change.row_changed or change.projection_changed
+
+
 def _log(change: Change) -> None:
     course_key = change.course.course_key
     extra = {"course_key": course_key}
@@ -363,7 +387,7 @@ def _log(change: Change) -> None:
         case WriteOverview():
             version = change.pointer.structure_id
             logger.info("%s %s at %s", course_key, _outcome(change).value, version, extra=extra)
-            for degradation in change.built.degradations if change.row_changed else ():
+            for degradation in change.built.degradations if _shows_columns(change) else ():
                 logger.warning(
                     "%s degraded: %s = %s: %s",
                     course_key,

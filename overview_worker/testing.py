@@ -51,12 +51,20 @@ class InMemoryModulestore:
     def __init__(self) -> None:
         self.outage: RetryableError | None = None
         self._index: dict[str, PublishedPointer] = {}
-        self._structures: dict[str, Mapping[str, Any] | None] = {}
+        self._structures: dict[str, tuple[Block, ...] | None] = {}
         self._publish_count = 0
 
-    def publish(self, course_key: str, **settings: Any) -> PublishedPointer:
-        """Publish a new structure whose course block has these settings."""
-        return self._point(course_key, structure=settings)
+    def publish(
+        self, course_key: str, *, about: Mapping[str, str] | None = None, **settings: Any
+    ) -> PublishedPointer:
+        """Publish a new structure whose course block has these settings.
+
+        ``about`` is ``{about block id: text}``.
+        """
+        blocks = [_block(*_ROOT, fields=settings)]
+        for block_id, text in (about or {}).items():
+            blocks.append(_block("about", block_id, definition_fields={"data": text}))
+        return self._point(course_key, structure=tuple(blocks))
 
     def publish_malformed(self, course_key: str) -> PublishedPointer:
         """Publish a structure that has no readable blocks."""
@@ -95,7 +103,7 @@ class InMemoryModulestore:
         self._fail_while_out()
         yield from [self._index[key] for key in sorted(self._index)]
 
-    def _point(self, course_key: str, *, structure: Mapping[str, Any] | None) -> PublishedPointer:
+    def _point(self, course_key: str, *, structure: tuple[Block, ...] | None) -> PublishedPointer:
         self._publish_count += 1
         pointer = PublishedPointer(
             course_key=course_key,
@@ -110,19 +118,12 @@ class InMemoryModulestore:
         key, structure_id = pointer.course_key, pointer.structure_id
         if structure_id not in self._structures:
             return CourseLagging(course_key=key, reason=f"structure {structure_id} is not there")
-        settings = self._structures[structure_id]
-        if settings is None:
+        blocks = self._structures[structure_id]
+        if blocks is None:
             return MalformedCourse(
                 key, field="structure.blocks", value=None, reason="expected a list of blocks"
             )
         parts = parse_course_key(key)
-        root = Block(
-            block_type=_ROOT[0],
-            block_id=_ROOT[1],
-            fields=settings,
-            defaults={},
-            definition_fields={},
-        )
         return PublishedCourse(
             course_key=key,
             org=parts.org,
@@ -131,12 +132,28 @@ class InMemoryModulestore:
             source_version=structure_id,
             source_updated_at=pointer.updated_at,
             root=_ROOT,
-            blocks=(root,),
+            blocks=blocks,
         )
 
     def _fail_while_out(self) -> None:
         if self.outage is not None:
             raise self.outage
+
+
+def _block(
+    block_type: str,
+    block_id: str,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    definition_fields: Mapping[str, Any] | None = None,
+) -> Block:
+    return Block(
+        block_type=block_type,
+        block_id=block_id,
+        fields=fields or {},
+        defaults={},
+        definition_fields=definition_fields or {},
+    )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -149,6 +166,7 @@ class InMemoryCourse:
     fault_count: int = 0  #: how often a fault was recorded
     write_count: int = 0  #: how often the row was written
     tabs_write_count: int = 0
+    projection_write_count: int = 0
     wanted: int = 0
     done: int = 0
     announced_version: str | None = None
@@ -328,17 +346,18 @@ class InMemoryTransaction:
 
 
 def _write(course: InMemoryCourse, change: WriteOverview) -> None:
-    changed = change.row_changed or change.tabs_changed
     course.row = change.built
     course.write_count += change.row_changed
     course.tabs_write_count += change.tabs_changed
+    course.projection_write_count += change.projection_changed
     course.fault = None
     course.state = StoredState(
         source_version=change.pointer.structure_id,
         source_updated_at=change.pointer.updated_at,
         content_hash=change.content_hash,
         tabs_hash=change.tabs_hash,
-        row_seq=course.state.row_seq + changed,
+        projection_hash=change.projection_hash,
+        row_seq=course.state.row_seq + change.anything_changed,
     )
 
 
@@ -350,5 +369,6 @@ def _remove(course: InMemoryCourse) -> None:
         deleted=True,
         content_hash="",
         tabs_hash="",
+        projection_hash="",
         row_seq=course.state.row_seq + 1,
     )

@@ -1,7 +1,7 @@
 """A studio that publishes numbered versions, workers that rebuild them, and a reader who watches.
 
-Every version writes its number into the row, the tabs and the image set, so that a look at the
-tables tells which version is visible, whether it is whole, and whether it went backwards.
+Every version writes its number into the row, the tabs, the image set and the projection, so that a
+look at the tables tells which version is visible, whether it is whole, and whether it went backwards.
 """
 
 import threading
@@ -28,6 +28,7 @@ from lms_integration.models import (
     CourseOverview,
     CourseOverviewTab,
     OverviewMark,
+    OverviewProjection,
     OverviewState,
     OverviewTombstone,
 )
@@ -40,6 +41,7 @@ from overview_worker.rebuild import (
     BUILDER_VERSION,
     RebuildReport,
     content_hash_of,
+    projection_hash_of,
     rebuild_overviews,
     tabs_hash_of,
 )
@@ -100,7 +102,7 @@ def discrepancies(worker: Worker, course_key: str) -> list[str]:
     """Return in what the tables differ from what the builder makes of the published course."""
     pointer = worker.modulestore.find_published([course_key]).get(course_key)
     state = OverviewState.objects.filter(course_key=course_key).first()
-    row = CourseOverview.objects.filter(id=course_key).first()
+    row = CourseOverview.objects.select_related("projection").filter(id=course_key).first()
     if pointer is None:
         return _discrepancies_of_absent(course_key, state, row)
     if row is None or state is None:
@@ -114,12 +116,14 @@ def discrepancies(worker: Worker, course_key: str) -> list[str]:
         "source_updated_at": pointer.updated_at,
         "content_hash": content_hash_of(built),
         "tabs_hash": tabs_hash_of(built),
+        "projection_hash": projection_hash_of(built),
         "deleted": False,
         "fault": None,
         "tabs": [tab.name for tab in built.tabs],
         "display_name": built.overview.display_name,
         "start": built.overview.start,
         "image": built.image_set.small_url if built.image_set else "",
+        "projection": (built.overview.start, built.projection.course_visibility),
         "tombstone": False,
     }
     actual = {
@@ -127,12 +131,14 @@ def discrepancies(worker: Worker, course_key: str) -> list[str]:
         "source_updated_at": state.source_updated_at,
         "content_hash": state.content_hash,
         "tabs_hash": state.tabs_hash,
+        "projection_hash": state.projection_hash,
         "deleted": state.deleted,
         "fault": state.fault,
         "tabs": [tab.name for tab in tabs],
         "display_name": row.display_name,
         "start": row.start,
         "image": row.image_set.small_url,
+        "projection": row.projection and (row.projection.start, row.course_visibility),
         "tombstone": OverviewTombstone.objects.filter(course_key=course_key).exists(),
     }
     return [
@@ -152,6 +158,8 @@ def _discrepancies_of_absent(
         problems.append("the course is deleted, but its state does not say so")
     if CourseOverviewTab.objects.filter(course_overview_id=course_key).exists():
         problems.append("the course is deleted, but its tabs are there")
+    if OverviewProjection.objects.filter(course_key=course_key).exists():
+        problems.append("the course is deleted, but its projection is there")
     was_built = state is not None and state.row_seq
     if was_built and not OverviewTombstone.objects.filter(course_key=course_key).exists():
         problems.append("the course is deleted, but there is no tombstone")
@@ -228,6 +236,7 @@ class Studio:
 def _numbered_settings(number: int) -> dict[str, Any]:
     return {
         "display_name": str(number),
+        "course_visibility": str(number),
         "start": datetime(2026, 1, 1, tzinfo=UTC),
         "tabs": [
             {"type": "courseware", "name": str(number)},
@@ -237,10 +246,11 @@ def _numbered_settings(number: int) -> dict[str, Any]:
 
 
 _LOOK = """
-SELECT s.source_version, s.deleted, o.display_name, i.small_url, t.name
+SELECT s.source_version, s.deleted, o.display_name, i.small_url, p.course_visibility, t.name
 FROM overview_state s
 LEFT JOIN course_overviews_courseoverview o ON o.id = s.course_key
 LEFT JOIN course_overviews_courseoverviewimageset i ON i.course_overview_id = o.id
+LEFT JOIN overview_projection p ON p.course_key = o.id
 LEFT JOIN course_overviews_courseoverviewtab t ON t.course_overview_id = o.id
 WHERE s.course_key = %s
 """
@@ -277,9 +287,11 @@ class Reader:
         return number
 
     def _note_mixed(self, rows: Sequence[tuple[Any, ...]], number: int) -> None:
-        for version, deleted, _, image, tab in rows:
-            if image != str(number) or tab != str(number):
-                self.problems.append(f"version {number} has image {image} and tab {tab}")
+        for version, deleted, _, image, projection, tab in rows:
+            if {image, projection, tab} != {str(number)}:
+                self.problems.append(
+                    f"version {number} has image {image}, projection {projection}, tab {tab}"
+                )
             if deleted or self._number_of.get(version, number) != number:
                 self.problems.append(f"version {number} is labelled {version}, deleted={deleted}")
         if len(rows) != 2:

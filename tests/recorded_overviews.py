@@ -1,13 +1,21 @@
 """Open edX's recorded rows as overviews of the model, without a database."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import DateTimeField, DecimalField
 
-from lms_integration.models import CourseOverview, CourseOverviewImageSet, CourseOverviewTab
+from lms_integration.data import CourseOverviewData
+from lms_integration.listing import listing_of
+from lms_integration.models import (
+    CourseOverview,
+    CourseOverviewImageSet,
+    CourseOverviewTab,
+    OverviewProjection,
+)
 
 
 def overview_of(record: Mapping[str, Any]) -> CourseOverview:
@@ -31,14 +39,22 @@ def tabs_of(record: Mapping[str, Any]) -> list[CourseOverviewTab]:
     ]
 
 
+def projection_of(overview: CourseOverview, **columns: Any) -> OverviewProjection:
+    """Return the unsaved projection beside an overview; ``columns`` are what its row cannot tell."""
+    values = {field.name: getattr(overview, field.name) for field in fields(CourseOverviewData)}
+    return OverviewProjection(**asdict(listing_of(CourseOverviewData(**values))), **columns)
+
+
 def with_relations(
     overview: CourseOverview,
     *,
     tabs: list[CourseOverviewTab],
     image_set: CourseOverviewImageSet | None = None,
+    projection: OverviewProjection | None = None,
 ) -> CourseOverview:
     """Return the overview with these put where Django keeps what it has read along."""
     overview._state.fields_cache["image_set"] = image_set
+    overview._state.fields_cache["projection"] = projection
     overview._prefetched_objects_cache = {"tab_set": tabs}  # type: ignore[attr-defined]
     return overview
 

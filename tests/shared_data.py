@@ -26,7 +26,7 @@ needs_shared_data = pytest.mark.skipif(
 )
 
 #: The about blocks that feed columns.
-ABOUT_BLOCKS = ("short_description", "effort", "video")
+ABOUT_BLOCKS = ("overview", "short_description", "effort", "video")
 #: The fields of a chapter that are read.
 CHAPTER_FIELDS = ("highlights", "hide_from_toc")
 
@@ -53,6 +53,15 @@ def recorded_overviews() -> Mapping[str, dict[str, Any]]:
 def recorded_exchanges(family: str) -> list[dict[str, Any]]:
     """Return the successful exchanges of one family of Open edX's endpoints, such as ``courses_list``."""
     return [exchange for exchange in _http_records(family) if exchange["status"] == 200]
+
+
+@cache
+def recorded_about_pages() -> Mapping[str, str | None]:
+    """Return ``{course key: the HTML that Open edX's course detail gave as its ``overview``}``."""
+    return {
+        exchange["response"]["id"]: exchange["response"]["overview"]
+        for exchange in recorded_exchanges("courses_detail")
+    }
 
 
 def _http_records(name: str) -> list[dict[str, Any]]:

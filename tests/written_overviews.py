@@ -17,7 +17,7 @@ from overview_worker.ports import (
     RemoveOverview,
     WriteOverview,
 )
-from overview_worker.rebuild import content_hash_of, tabs_hash_of
+from overview_worker.rebuild import content_hash_of, projection_hash_of, tabs_hash_of
 from overview_worker.testing import InMemoryModulestore
 
 #: Makes a change of a course that is locked.
@@ -38,6 +38,7 @@ def written(
         assert isinstance(read, PublishedCourse)
         built = alter(build_overview(read, settings=BuilderSettings()))
         content_hash, tabs_hash = content_hash_of(built), tabs_hash_of(built)
+        projection_hash = projection_hash_of(built)
         state = course.state
         return WriteOverview(
             course=course,
@@ -45,8 +46,10 @@ def written(
             built=built,
             content_hash=content_hash,
             tabs_hash=tabs_hash,
+            projection_hash=projection_hash,
             row_changed=not state.has_row or content_hash != state.content_hash,
             tabs_changed=not state.has_row or tabs_hash != state.tabs_hash,
+            projection_changed=not state.has_row or projection_hash != state.projection_hash,
         )
 
     return make

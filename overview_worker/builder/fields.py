@@ -9,10 +9,16 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 #: Range of a signed 32-bit SQL ``int``.
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
-
+#: Range of the whole numbers that BSON and MySQL's JSON hold.
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+#: Levels of lists and objects in a JSON column: MariaDB takes 32, MySQL 100.
+DEEPEST_JSON = 20
+#: Characters of a name in a JSON object: MySQL takes 65,535 bytes.
+LONGEST_JSON_NAME = 1000
 
 _FORBIDDEN_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -121,6 +127,44 @@ def to_json_list(value: object) -> str:
         return json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadValue("not writable as JSON") from error
+
+
+def to_plain_list(value: object) -> list[Any]:
+    """Return a list of anything that JSON has a form for, an empty one for null (XBlock ``List``).
+
+    Refused are lists that a JSON column or its readers could not take: other types than JSON's, NaN,
+    numbers beyond 64 bits, lone surrogates, and nesting of more than ``DEEPEST_JSON`` levels.
+    """
+    plain: list[Any] = _plain(to_list(value), DEEPEST_JSON)
+    return plain
+
+
+def _plain(value: object, depth: int) -> Any:
+    if isinstance(value, str):
+        return storable_text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return _plain_integer(value)
+    if isinstance(value, float):
+        return to_float(value)
+    if depth and isinstance(value, list | tuple):
+        return [_plain(each, depth - 1) for each in value]
+    if depth and isinstance(value, Mapping):
+        return {_plain_name(name): _plain(each, depth - 1) for name, each in value.items()}
+    raise BadValue("not writable as JSON" if depth else "nested too deeply")
+
+
+def _plain_integer(value: int) -> int:
+    if not INT64_MIN <= value <= INT64_MAX:
+        raise BadValue("a number of more than 64 bits")
+    return int(value)
+
+
+def _plain_name(name: object) -> str:
+    if not isinstance(name, str) or len(name) > LONGEST_JSON_NAME:
+        raise BadValue("an object with a name that is no text, or too long")
+    return storable_text(name)
 
 
 def to_mapping(value: object) -> Mapping[str, object]:

@@ -26,6 +26,7 @@ from overview_worker.builder.fields import (
 from overview_worker.builder.grading import DEFAULT_LOWEST_PASSING_GRADE, to_lowest_passing_grade
 from overview_worker.builder.highlights import has_highlights
 from overview_worker.builder.images import CourseImages, course_images
+from overview_worker.builder.projection import course_projection
 from overview_worker.builder.reading import BuildNotes, FieldReader
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.builder.tabs import course_tabs
@@ -42,7 +43,9 @@ LONGEST_KEY = 255
 
 
 def build_overview(course: PublishedCourse, *, settings: BuilderSettings) -> BuiltOverview:
-    """Return the overview, tabs and image set of a published course, and what was degraded.
+    """Return the overview, tabs, image set and projection of a published course.
+
+    What was degraded in any of them is told too.
 
     Raises ``MalformedCourse`` for a bad value in a field that decides access (dates of the course and
     its enrolment, its visibility, its enrolment limits) and, with the field 'structure', when the
@@ -56,6 +59,7 @@ def build_overview(course: PublishedCourse, *, settings: BuilderSettings) -> Bui
         overview=_overview(course, reader, blocks, images, settings),
         tabs=course_tabs(reader, tab_types=settings.tab_types),
         image_set=images.image_set,
+        projection=course_projection(reader, blocks),
         degradations=notes.degradations,
     )
 

@@ -15,7 +15,7 @@ from overview_worker.documents import PublishedPointer
 
 PUBLISHED_BRANCH = "published-branch"
 #: The about blocks that feed columns (``CourseDetails.fetch_about_attribute`` and ``fetch_video_url``).
-ABOUT_BLOCK_IDS = ("short_description", "effort", "video")
+ABOUT_BLOCK_IDS = ("overview", "short_description", "effort", "video")
 #: All that an overview needs of a chapter.
 CHAPTER_FIELDS = ("highlights", "hide_from_toc")
 

@@ -111,6 +111,7 @@ def _locked_course(
             source_updated_at=state.source_updated_at,
             content_hash=state.content_hash,
             tabs_hash=state.tabs_hash,
+            projection_hash=state.projection_hash,
             deleted=state.deleted,
             row_seq=state.row_seq,
             has_row=row_id == key,

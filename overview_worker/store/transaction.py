@@ -26,6 +26,7 @@ from overview_worker.store.conf import StoreConf
 from overview_worker.store.failures import is_refused_value, short
 from overview_worker.store.locking import CourseLocks
 from overview_worker.store.mark_statements import hold_back, mark_done, postpone, storable
+from overview_worker.store.projections import OverviewProjections
 from overview_worker.store.rows import OverviewRows
 
 
@@ -37,6 +38,7 @@ class DjangoRebuildTransaction:
         self._keys = course_keys
         self._connection = connections[conf.using]
         self._rows = OverviewRows(conf)
+        self._projections = OverviewProjections(conf)
         self._locked: Mapping[str, LockedCourse] = {}
 
     @property
@@ -72,13 +74,13 @@ class DjangoRebuildTransaction:
             return
         self._rows.upsert([write for write in writes if write.row_changed])
         self._rows.replace_tabs([write for write in writes if write.tabs_changed])
+        self._projections.upsert([write for write in writes if write.projection_changed])
         for write in writes:
             if write.course.state.deleted:
                 self._rows.remove_tombstone(write.course.course_key)
             self._update_state_of(write)
 
     def _update_state_of(self, write: WriteOverview) -> None:
-        changed = write.row_changed or write.tabs_changed
         self._states([write.course.course_key]).update(
             source_version=write.pointer.structure_id,
             source_updated_at=write.pointer.updated_at,
@@ -86,24 +88,27 @@ class DjangoRebuildTransaction:
             schema_version=COURSE_OVERVIEW_VERSION,
             content_hash=write.content_hash,
             tabs_hash=write.tabs_hash,
+            projection_hash=write.projection_hash,
             deleted=False,
-            row_seq=write.course.state.row_seq + changed,
+            row_seq=write.course.state.row_seq + write.anything_changed,
             verified_at=DatabaseNow(),
             degradations=[
                 {"field": d.field, "value": d.value, "reason": d.reason}
                 for d in write.built.degradations
             ],
             fault=None,
-            **({"built_at": DatabaseNow()} if changed else {}),
+            **({"built_at": DatabaseNow()} if write.anything_changed else {}),
         )
 
     def _remove(self, course: LockedCourse) -> None:
         # Without a row of its own, the row that the table finds is another course's.
         self._rows.bury(course.course_key, with_row=course.state.has_row)
+        self._projections.remove(course.course_key)
         self._states([course.course_key]).update(
             deleted=True,
             content_hash="",
             tabs_hash="",
+            projection_hash="",
             row_seq=F("row_seq") + 1,
             built_at=DatabaseNow(),
             verified_at=DatabaseNow(),

@@ -49,6 +49,9 @@ class InMemory:
     def publish(self, course_key: str, display_name: str) -> None:
         self.modulestore.publish(course_key, display_name=display_name)
 
+    def publish_about_page(self, course_key: str, html: str) -> None:
+        self.modulestore.publish(course_key, about={"overview": html, "title": "Not read"})
+
     def rerun(self, source_key: str, new_key: str) -> None:
         self.modulestore.rerun(source_key, new_key)
 
@@ -113,6 +116,9 @@ class InMongo:
             self.author.edit_settings(course_key, {"display_name": display_name})
         else:
             self.author.create_course(course_key, settings={"display_name": display_name})
+
+    def publish_about_page(self, course_key: str, html: str) -> None:
+        self.author.create_course(course_key, about={"overview": html, "title": "Not read"})
 
     def rerun(self, source_key: str, new_key: str) -> None:
         self.author.rerun(source_key, new_key)
@@ -349,6 +355,15 @@ def test_a_published_course_is_read(source):
     assert build_overview(course, settings=BuilderSettings()).overview.display_name == "Tides"
 
 
+def test_the_about_page_is_read_along(source):
+    source.publish_about_page(KEY, "<p>Tides</p>")
+
+    course = published(read(source.modulestore, KEY)[KEY])
+
+    built = build_overview(course, settings=BuilderSettings())
+    assert built.projection.overview_html == "<p>Tides</p>"
+
+
 def test_a_rerun_shows_the_structure_that_it_shares(source):
     source.publish(KEY, "Tides")
     source.rerun(KEY, OTHER)
@@ -443,7 +458,8 @@ def test_a_large_structure_is_cut_down_on_the_server(mongo):
 
     assert isinstance(course, PublishedCourse)
     assert {block.block_type for block in course.blocks} == {"course", "about", "chapter"}
-    assert [b.block_id for b in course.blocks if b.block_type == "about"] == ["effort"]
+    about = [b.block_id for b in course.blocks if b.block_type == "about"]
+    assert about == ["overview", "effort"]
 
 
 def test_a_definition_that_is_not_there_yet_is_lagging(mongo):

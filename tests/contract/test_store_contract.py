@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Q
 
 from lms_integration.marks import CourseMark, mark_courses
-from lms_integration.models import CourseOverview, OverviewMark
+from lms_integration.models import CourseOverview, OverviewMark, OverviewProjection
 from overview_worker.documents import BuiltOverview
 from overview_worker.errors import ModulestoreUnavailable, RowRefused
 from overview_worker.ports import OverviewStore
@@ -59,6 +59,10 @@ class InMemory:
     def row(self, course_key):
         row = self.store.course(course_key).row
         return None if row is None else (row.overview.display_name, [t.name for t in row.tabs])
+
+    def projection(self, course_key):
+        row = self.store.course(course_key).row
+        return row and (row.overview.self_paced, row.projection.overview_html)
 
     def attempts(self, course_key):
         course = self.store.course(course_key)
@@ -115,6 +119,10 @@ class Real:
         if row is None:
             return None
         return row.display_name, [tab.name for tab in row.tab_set.order_by("id")]
+
+    def projection(self, course_key):
+        found = OverviewProjection.objects.filter(course_key=course_key)
+        return found.values_list("self_paced", "overview_html").first()
 
     def attempts(self, course_key):
         mark = OverviewMark.objects.get(course_key=course_key)
@@ -234,6 +242,7 @@ def test_a_written_overview_is_there_with_its_state(harness):
     assert course.state.source_updated_at == change.pointer.updated_at
     assert course.state.content_hash == change.content_hash
     assert course.state.tabs_hash == change.tabs_hash
+    assert course.state.projection_hash == change.projection_hash
     assert course.state.row_seq == 1
     assert not course.state.deleted
     assert not course.is_dirty
@@ -253,6 +262,38 @@ def test_an_unchanged_overview_moves_the_version_but_not_the_sequence(harness):
     assert not change.row_changed
     assert state.source_version == change.pointer.structure_id
     assert state.row_seq == 1
+
+
+def test_a_projection_is_written_beside_its_overview(harness):
+    apply(harness.store, written(self_paced=True, about={"overview": "<p>Tides</p>"}), KEY)
+
+    assert harness.projection(KEY) == (True, "<p>Tides</p>")
+
+
+def test_a_change_of_the_projection_alone_moves_the_sequence(harness):
+    apply(harness.store, written(display_name="Tides"), KEY)
+
+    (change,) = apply(
+        harness.store, written(display_name="Tides", about={"overview": "<p>Dunes</p>"}), KEY
+    )
+
+    assert not change.row_changed
+    assert not change.tabs_changed
+    assert locked(harness.store, KEY).state.row_seq == 2
+    assert harness.projection(KEY) == (False, "<p>Dunes</p>")
+
+
+def test_a_projection_goes_and_comes_with_its_course(harness):
+    make = written(about={"overview": "<p>Tides</p>"})
+    apply(harness.store, make, KEY)
+
+    apply(harness.store, removed, KEY)
+    gone, state = harness.projection(KEY), locked(harness.store, KEY).state
+    apply(harness.store, make, KEY)
+
+    assert gone is None
+    assert state.projection_hash == ""
+    assert harness.projection(KEY) == (False, "<p>Tides</p>")
 
 
 def test_a_mark_that_comes_while_the_lock_is_held_stays(harness):

@@ -1,6 +1,6 @@
 """The read side's Python API on the real database: what it finds, what it costs, and no writes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from opaque_keys.edx.keys import CourseKey
 from lms_integration.api import (
     Freshness,
     OverviewLookup,
+    get_course_about_html,
     get_course_overview,
     get_course_overview_or_404,
     get_course_overview_or_none,
@@ -28,10 +29,11 @@ from lms_integration.models import (
     CourseOverviewImageSet,
     CourseOverviewTab,
     OverviewMark,
+    OverviewProjection,
     OverviewTombstone,
 )
 from lms_integration.overview_reads import CourseKeyLike
-from tests.recorded_overviews import overview_of, tabs_of
+from tests.recorded_overviews import overview_of, projection_of, tabs_of
 from tests.shared_data import needs_shared_data, recorded_overviews
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -62,6 +64,12 @@ def stored(course_key: str = KEY, **columns: Any) -> CourseOverview:
         "pre_requisite_courses_json": "[]",
     }
     return CourseOverview.objects.create(id=course_key, **defaults | columns)
+
+
+def projected(overview: CourseOverview, **columns: Any) -> OverviewProjection:
+    projection = projection_of(overview, **columns)
+    projection.save(force_insert=True)
+    return projection
 
 
 def marked(course_key: str, *, done: bool = False) -> None:
@@ -201,6 +209,118 @@ def test_overviews_as_json_are_sorted_and_leave_out_what_is_missing(django_asser
     assert (shown[0]["pacing"], shown[1]["pacing"]) == ("self", "instructor")
 
 
+# --- the projection
+
+
+def test_one_course_is_one_query_with_its_properties(django_assert_num_queries):
+    projected(stored(), hide_progress_tab=True, pdf_textbooks=[{"tab_title": "Book"}])
+
+    for read in (get_course_overview, get_course_overview_or_404, CourseOverview.get_from_id):
+        with django_assert_num_queries(1):
+            found = read(KEY)
+
+            assert found.hide_progress_tab is True
+            assert found.pdf_textbooks == [{"tab_title": "Book"}]
+            assert found.course_visibility == "private"
+
+
+def test_many_courses_are_one_query_with_their_properties(django_assert_num_queries):
+    keys = [f"course-v1:Org+C{n}+R" for n in range(50)]
+    for n, key in enumerate(keys):
+        projected(stored(key), show_calculator=n % 2 == 0)
+
+    def shown(courses: Iterable[CourseOverview | None]) -> int:
+        return sum(course is not None and course.show_calculator for course in courses)
+
+    with django_assert_num_queries(1):
+        assert shown(CourseOverview.get_from_ids(keys, with_properties=True).values()) == 25
+    with django_assert_num_queries(1):
+        assert shown(get_course_overviews_from_ids(keys, with_properties=True).values()) == 25
+    with django_assert_num_queries(1):
+        assert shown(CourseOverview.get_all_courses(with_properties=True)) == 25
+    with django_assert_num_queries(2):
+        found = look_up(keys, with_properties=True)
+        assert shown(each.overview for each in found.values()) == 25
+
+
+def test_properties_that_were_not_read_along_cost_one_query_a_course(django_assert_num_queries):
+    projected(stored(), edxnotes=True)
+    stored(OTHER)
+    first, second = CourseOverview.get_from_ids([KEY, OTHER]).values()
+    assert first is not None
+    assert second is not None
+
+    with django_assert_num_queries(1):
+        assert (first.edxnotes, first.enable_ccx) == (True, False)
+    with django_assert_num_queries(1):
+        assert (second.edxnotes, second.enable_ccx) == (False, False)
+
+
+def test_a_course_of_which_nothing_is_projected_has_the_defaults(django_assert_num_queries):
+    stored()
+
+    with django_assert_num_queries(1):
+        found = get_course_overview(KEY)
+
+        assert found.hide_progress_tab is None
+        assert found.edxnotes_visibility is True
+        assert found.textbooks == found.pdf_textbooks == found.html_textbooks == []
+        assert found.course_visibility == "private"
+    assert get_course_about_html(KEY) is None
+
+
+def test_lists_that_need_no_properties_do_not_read_them():
+    projected(stored(), overview_html="<p>Tides</p>")
+
+    with CaptureQueriesContext(connection) as queries:
+        CourseOverview.get_from_ids([KEY])
+        list(CourseOverview.get_all_courses())
+        get_course_overviews([KEY])
+        look_up([KEY])
+
+    assert not [query for query in queries if "overview_projection" in query["sql"]]
+
+
+def test_no_read_of_properties_reads_the_about_page():
+    projected(stored(), overview_html="<p>Tides</p>")
+
+    with CaptureQueriesContext(connection) as queries:
+        get_course_overview(KEY)
+        list(CourseOverview.get_all_courses(with_properties=True))
+        row = CourseOverview.get_from_ids([KEY])[KEY]
+        assert row is not None
+        assert row.teams_enabled is False
+
+    joined = [query["sql"] for query in queries if "overview_projection" in query["sql"]]
+    assert len(joined) == 3
+    assert not [sql for sql in joined if "overview_html" in sql or "search_text" in sql]
+
+
+def test_a_queryset_with_properties_can_be_narrowed_further(django_assert_num_queries):
+    projected(stored(), enable_ccx=True)
+    stored(OTHER, org="Elsewhere")
+    courses = CourseOverview.get_all_courses(orgs=["openedx"], with_properties=True)
+
+    with django_assert_num_queries(3):
+        (course,) = courses.defer("short_description").order_by("id")
+        assert course.enable_ccx
+        assert courses.count() == 1
+        assert list(courses.values_list("id", flat=True)) == [KEY]
+
+
+def test_an_about_page_is_one_query(django_assert_num_queries):
+    projected(stored(), overview_html="<p>Tides</p>")
+    projected(stored(OTHER), overview_html="")
+
+    with django_assert_num_queries(4):
+        assert get_course_about_html(KEY) == "<p>Tides</p>"
+        assert get_course_about_html(CourseKey.from_string(KEY)) == "<p>Tides</p>"
+        assert get_course_about_html(OTHER) == ""
+        assert get_course_about_html(MISSING) is None
+    for other_spelling in (LOWER, KEY + " ", "rubbish", "🚀"):
+        assert get_course_about_html(other_spelling) is None
+
+
 # --- no writes
 
 #: Every way to read, with keys of courses in all states.
@@ -219,6 +339,11 @@ READS: dict[str, Callable[[list[str]], object]] = {
     ),
     "get_all_course_keys": lambda keys: list(CourseOverview.get_all_course_keys()),
     "get_all_orgs": lambda keys: CourseOverview.get_all_orgs(),
+    "properties": lambda keys: [
+        (row.textbooks, row.hide_progress_tab)
+        for row in CourseOverview.get_all_courses(with_properties=True)
+    ],
+    "get_course_about_html": lambda keys: [get_course_about_html(key) for key in keys],
 }
 
 

@@ -7,6 +7,7 @@ database returns them.
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,13 +18,22 @@ from pymongo import MongoClient
 
 from dev.authoring.dumps import load_modulestore_dump
 from dev.authoring.index import SqlCourseIndex as SqlCourseIndexWriter
+from lms_integration.api import get_course_about_html
+from lms_integration.data import CourseOverviewListingData
 from lms_integration.marks import CourseMark, mark_courses
+from lms_integration.models import CourseOverview, OverviewProjection
 from overview_worker.bootstrap import Dependencies, make_dependencies
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.modulestore.mongo import MongoConf, MongoModulestore
 from overview_worker.modulestore.sql_index import SqlCourseIndex
 from overview_worker.rebuild import RebuildOutcome, rebuild_overviews
-from tests.shared_data import SHARED_MODULESTORE, golden_overviews, needs_shared_data
+from tests.recorded_overviews import projection_of
+from tests.shared_data import (
+    SHARED_MODULESTORE,
+    golden_overviews,
+    needs_shared_data,
+    recorded_about_pages,
+)
 from tests.unit.test_builder_golden import DEGRADED, MALFORMED, NO_SUCH_COURSE
 
 pytestmark = needs_shared_data
@@ -122,6 +132,25 @@ def test_every_reference_row_and_tab_is_in_the_tables_as_open_edx_wrote_it(refer
 
 
 @pytest.mark.django_db
+def test_every_row_has_its_projection_with_the_about_page_that_open_edx_showed(reference_adapters):
+    rebuild_all(reference_adapters)
+
+    rows = CourseOverview.objects.select_related("projection")
+    listings = {row.id: listing_columns(projection_of(row)) for row in rows}
+    assert {row.id: row.projection and listing_columns(row.projection) for row in rows} == listings
+    assert OverviewProjection.objects.count() == len(listings)
+    shown = {key: html for key, html in recorded_about_pages().items() if key in listings}
+    assert {key: get_course_about_html(key) for key in shown} == shown
+    assert len(shown) > 60
+
+
+def listing_columns(projection: OverviewProjection) -> dict[str, Any]:
+    return {
+        field.name: getattr(projection, field.name) for field in fields(CourseOverviewListingData)
+    }
+
+
+@pytest.mark.django_db
 def test_no_course_has_a_row_that_open_edx_would_not_have_but_those_we_mend(reference_adapters):
     outcomes = rebuild_all(reference_adapters)
 
@@ -142,9 +171,9 @@ def test_each_failing_course_has_its_fault_or_its_degradations_on_record(referen
     }
     for key, field in MALFORMED.items():
         assert f"{key}: {field} = " in states[key]["fault"]
-    for key, (fields, _) in DEGRADED.items():
+    for key, (degraded, _) in DEGRADED.items():
         degradations = json.loads(states[key]["degradations"])
-        assert {each["field"] for each in degradations} == set(fields)
+        assert {each["field"] for each in degradations} == set(degraded)
     clean = [key for key in expected_rows() if json.loads(states[key]["degradations"])]
     assert clean == []
 

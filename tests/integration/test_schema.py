@@ -20,14 +20,17 @@ from lms_integration.checks import KEY_COLUMNS, check_databases, database_messag
 from lms_integration.data import (
     CourseOverviewData,
     CourseOverviewImageSetData,
+    CourseOverviewListingData,
+    CourseOverviewProjectionData,
     CourseOverviewTabData,
 )
-from lms_integration.fields import MYSQL_KEY_COLLATION
+from lms_integration.fields import MYSQL_KEY_COLLATION, MYSQL_LIST_COLLATION
 from lms_integration.models import (
     CourseOverview,
     CourseOverviewImageSet,
     CourseOverviewTab,
     OverviewMark,
+    OverviewProjection,
     OverviewState,
     OverviewTombstone,
 )
@@ -102,15 +105,73 @@ def test_all_course_keys_are_compared_byte_by_byte():
         (OverviewMark._meta.db_table, "course_key"),
         (OverviewState._meta.db_table, "course_key"),
         (OverviewTombstone._meta.db_table, "course_key"),
+        (OverviewProjection._meta.db_table, "course_key"),
     ]
+    found = collations()
+
+    assert {found[each] for each in key_columns} == {MYSQL_KEY_COLLATION}
+
+
+def collations() -> dict[tuple[str, str], str | None]:
+    """Return ``{(table, column): its collation}``."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT TABLE_NAME, COLUMN_NAME, COLLATION_NAME FROM information_schema.COLUMNS "
             "WHERE TABLE_SCHEMA = DATABASE()"
         )
-        collations = {(table, column): collation for table, column, collation in cursor}
+        return {(table, column): collation for table, column, collation in cursor}
 
-    assert {collations[each] for each in key_columns} == {"utf8mb4_bin"}
+
+@on_mysql
+@pytest.mark.django_db
+def test_lists_are_ordered_and_searched_by_open_edx_s_collation():
+    found = collations()
+
+    table = OverviewProjection._meta.db_table
+    columns = ("sort_key", "org", "search_text")
+    assert {found[table, name] for name in columns} == {MYSQL_LIST_COLLATION}
+    assert found[table, "catalog_visibility"] == MYSQL_KEY_COLLATION
+
+
+@on_mysql
+@pytest.mark.django_db(transaction=True)  # the statistics are of what is committed
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT course_key FROM {} ORDER BY sort_key, course_key LIMIT 20", "sort"),
+        ("SELECT course_key FROM {} WHERE org = 'orgx' ORDER BY sort_key LIMIT 20", "org"),
+        (
+            "SELECT COUNT(*) FROM {} WHERE visible_to_staff_only = 0 AND "
+            "catalog_visibility IN ('both', 'about') AND NOT invitation_only "
+            "AND (enrollment_start IS NULL OR enrollment_start < NOW()) "
+            "AND (`end` IS NULL OR `end` > NOW()) AND mobile_available",
+            "count",
+        ),
+    ],
+)
+def test_lists_are_read_through_their_indexes(query, index):
+    OverviewProjection.objects.bulk_create(
+        OverviewProjection(
+            course_key=f"course-v1:Org{n % 50}+C{n}+R",
+            sort_key=f"course-v1:Org{n % 50}+C{n}+R",
+            org=f"Org{n % 50}",
+            catalog_visibility="both",
+            search_text="",
+            overview_html="x" * 500,
+        )
+        for n in range(500)
+    )
+    table = OverviewProjection._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE TABLE {table}")
+        cursor.execute(f"EXPLAIN {query.format(table)}")
+        names = [column[0] for column in cursor.description]
+        (plan,) = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    assert plan["key"] == f"overview_projection_{index}"
+    assert "filesort" not in plan["Extra"]
+    if index == "count":
+        assert "Using index" in plan["Extra"]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +192,23 @@ def test_what_is_built_is_every_column_that_is_ours_and_no_other(model, data, ot
 
     assert {field.name for field in fields(data)} == columns - others
     assert others <= columns
+
+
+def test_a_projection_is_its_listing_and_what_is_projected():
+    columns = [field.name for field in OverviewProjection._meta.get_fields() if field.concrete]
+    listing, projection = (
+        [field.name for field in fields(data)]
+        for data in (CourseOverviewListingData, CourseOverviewProjectionData)
+    )
+
+    assert columns == [*listing, *projection]
+
+
+def test_a_projection_of_nothing_has_the_defaults_of_the_builder():
+    row, defaults = OverviewProjection(course_key="K"), CourseOverviewProjectionData()
+
+    names = [field.name for field in fields(defaults)]
+    assert [getattr(row, name) for name in names] == [getattr(defaults, name) for name in names]
 
 
 # Migrations
@@ -171,6 +249,7 @@ def test_a_fresh_sqlite_file_can_be_migrated_and_back(tmp_path):
 
     assert {model._meta.db_table for model in PLATFORM_MODELS} <= tables
     assert {"overview_mark", "overview_state", "overview_dead_letter"} <= tables
+    assert "overview_projection" in tables
     assert not any(name.startswith(("overview_", "course_")) for name in tables_of(database))
 
 
@@ -189,7 +268,9 @@ def tables_of(database: Path) -> set[str]:
 A_COURSES_LIFE = """
 from functools import partial
 from lms_integration.marks import CourseMark, mark_courses
-from lms_integration.models import CourseOverview, OverviewMark, OverviewTombstone
+from lms_integration.models import (
+    CourseOverview, OverviewMark, OverviewProjection, OverviewTombstone
+)
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.rebuild import rebuild_overviews
@@ -210,13 +291,17 @@ for key in keys:
     modulestore.publish(key, display_name=key)
 rebuild()
 rebuild()
-modulestore.publish(keys[0], display_name="New", tabs=[{"type": "courseware", "name": "Go"}])
+modulestore.publish(keys[0], display_name="New", tabs=[{"type": "courseware", "name": "Go"}],
+                    about={"overview": "<p>New</p>"})
 modulestore.publish(keys[1], start="soon")
 rebuild()
 print([(course.display_name, course.tab_set.count()) for course in CourseOverview.objects.all()])
+print([(each.course_key, each.overview_html) for each in OverviewProjection.objects.all()])
+print(OverviewProjection.objects.filter(sort_key="COURSE-v1:o+c+r", org="o").count())
 for key in keys:
     modulestore.delete(key)
 rebuild()
+print(OverviewProjection.objects.count())
 print(CourseOverview.objects.count(), OverviewTombstone.objects.count(), store.still_dirty(keys))
 store.postpone(keys, ValueError("never mind"))
 print(store.take_due(limit=5), OverviewMark.objects.filter(attempts=0).count())
@@ -231,7 +316,10 @@ def test_courses_live_and_die_on_sqlite_too(tmp_path):
         "unchanged unchanged",
         "written faulty",
         "[('New', 1), ('course-v1:O+C+r', 6)]",
+        "[('course-v1:O+C+R', '<p>New</p>'), ('course-v1:O+C+r', None)]",
+        "2",
         "deleted deleted",
+        "0",
         "0 2 []",
         "[] 2",
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from lms_integration.data import CourseOverviewImageSetData
 from lms_integration.marks import ANNOUNCED_DELETE, CourseMark, mark_courses, merge_marks
@@ -18,6 +19,7 @@ from lms_integration.models import (
     CourseOverviewTab,
     DeadLetter,
     OverviewMark,
+    OverviewProjection,
     OverviewState,
     OverviewTombstone,
 )
@@ -71,6 +73,10 @@ def state(course_key: str = KEY) -> Any:
 
 def mark(course_key: str = KEY) -> Any:
     return OverviewMark.objects.get(course_key=course_key)
+
+
+def projection(course_key: str = KEY) -> Any:
+    return OverviewProjection.objects.get(course_key=course_key)
 
 
 def tabs(course_key: str = KEY) -> list[tuple[int, str | None]]:
@@ -253,6 +259,155 @@ def test_without_an_image_set_the_one_that_is_there_is_kept(store):
     assert row().image_set.small_url == "one.jpg"
 
 
+# The projection
+
+
+def about_page(html: str, **settings: Any) -> MakeChange:
+    return written(about={"overview": html}, **settings)
+
+
+def test_a_projection_holds_what_was_built_and_the_listing_of_its_row(store):
+    books = [["Tides", "https://books.example.org/tides/"]]
+    chapters = [{"tab_title": "Dunes 🌊", "chapters": [{"title": "ä", "url": "/static/1.pdf"}]}]
+
+    apply(
+        store,
+        about_page("<p>🌊</p>", textbooks=books, pdf_textbooks=chapters, start=T0, self_paced=True),
+        KEY,
+    )
+
+    found = projection()
+    assert (found.overview_html, found.textbooks, found.pdf_textbooks) == (
+        "<p>🌊</p>",
+        books,
+        chapters,
+    )
+    assert (found.sort_key, found.org, found.start, found.self_paced) == (KEY, "Org", T0, True)
+    assert found.search_text.splitlines()[1] == KEY
+
+
+def test_a_change_of_the_projection_alone_leaves_the_row_as_it_was(store):
+    apply(store, about_page("<p>Tides</p>", display_name="Tides"), KEY)
+    before, tabs_before, state_before = row(), tabs(), state()
+
+    apply(store, about_page("<p>Dunes</p>", display_name="Tides"), KEY)
+
+    assert projection().overview_html == "<p>Dunes</p>"
+    assert row().modified == before.modified
+    assert tabs() == tabs_before
+    assert state().row_seq == 2
+    assert state().built_at > state_before.built_at
+
+
+def test_an_unchanged_projection_is_not_written(store):
+    apply(store, about_page("<p>Tides</p>"), KEY)
+    OverviewProjection.objects.update(overview_html="by hand")
+
+    apply(store, about_page("<p>Tides</p>", effort="2 hours"), KEY)
+
+    assert projection().overview_html == "by hand"
+
+
+def test_a_row_from_before_there_were_projections_gets_one_and_stays(store):
+    modulestore = InMemoryModulestore()
+    modulestore.publish(KEY, about={"overview": "<p>Tides</p>"})
+    mark_and_rebuild(store, modulestore, KEY)
+    OverviewProjection.objects.all().delete()
+    OverviewState.objects.update(projection_hash="", builder_version=1)
+    before = row()
+
+    outcomes = mark_and_rebuild(store, modulestore, KEY)
+
+    assert outcomes == {KEY: RebuildOutcome.WRITTEN}
+    assert projection().overview_html == "<p>Tides</p>"
+    assert row().modified == before.modified
+    assert state().row_seq == 2
+    assert state().builder_version == BUILDER_VERSION
+
+
+def test_a_projection_goes_with_its_course_and_comes_back_with_it(store):
+    apply(store, about_page("<p>Tides</p>"), KEY)
+    apply(store, about_page("<p>Dunes</p>"), OTHER)
+
+    apply(store, removed, KEY)
+    left = list(OverviewProjection.objects.values_list("course_key", flat=True))
+    apply(store, about_page("<p>Tides</p>"), KEY)
+
+    assert left == [OTHER]
+    assert projection().overview_html == "<p>Tides</p>"
+
+
+def test_a_projection_goes_with_a_row_that_was_removed_by_hand(store):
+    apply(store, written(), KEY)
+    CourseOverviewTab.objects.all().delete()
+    CourseOverview.objects.all().delete()
+
+    apply(store, removed, KEY)
+
+    assert not OverviewProjection.objects.exists()
+
+
+def test_a_fault_keeps_the_projection(store):
+    apply(store, about_page("<p>Tides</p>"), KEY)
+
+    apply(store, faulty, KEY)
+
+    assert projection().overview_html == "<p>Tides</p>"
+
+
+def test_a_projection_costs_one_statement_and_only_when_it_changes(store):
+    apply(store, written(display_name="Tides"), KEY)
+
+    def statements(make: MakeChange, *course_keys: str) -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            apply(store, make, *course_keys)
+        return [each["sql"] for each in queries if "overview_projection" in each["sql"]]
+
+    assert len(statements(about_page("<p>Tides</p>"), KEY)) == 1
+    assert statements(about_page("<p>Tides</p>", effort="2 hours"), KEY) == []
+    chunk = [f"course-v1:Org+Chunk{n}+Run" for n in range(20)]
+    assert len(statements(about_page("<p>Tides</p>"), *chunk)) == 1
+
+
+def test_about_pages_of_megabytes_are_written(store):
+    html = "ä" * (3 * 2**20)
+    chunk = [f"course-v1:Org+Long{n}+Run" for n in range(4)]
+
+    apply(store, about_page(html), *chunk)
+
+    assert {projection(key).overview_html for key in chunk} == {html}
+
+
+def test_what_json_cannot_hold_costs_its_field_only(store):
+    deep: list[Any] = []
+    for _ in range(90):
+        deep = [deep]
+
+    apply(
+        store,
+        written(
+            display_name="Tides",
+            pdf_textbooks=[float("nan")],
+            html_textbooks=deep,
+            textbooks=[["\ud800", ""]],
+            catalog_visibility="x" * 10_000,
+            course_visibility="y" * 100_000,
+        ),
+        KEY,
+    )
+
+    found = projection()
+    assert (found.textbooks, found.pdf_textbooks, found.html_textbooks) == ([], [], [])
+    assert found.course_visibility == "y" * 100_000
+    assert found.catalog_visibility == "x" * 32
+    assert row().catalog_visibility == "x" * 10_000
+    assert {each["field"] for each in state().degradations} == {
+        "textbooks",
+        "pdf_textbooks",
+        "html_textbooks",
+    }
+
+
 # Deleted courses
 
 
@@ -291,7 +446,7 @@ def test_nothing_of_a_removed_row_stays_but_the_tombstone_and_the_state(store):
     assert not CourseOverviewTab.objects.exists()
     assert not CourseOverviewImageSet.objects.exists()
     assert state().deleted
-    assert state().content_hash == state().tabs_hash == ""
+    assert state().content_hash == state().tabs_hash == state().projection_hash == ""
     assert state().source_version != ""
 
 
@@ -451,6 +606,23 @@ def test_a_removal_never_takes_the_row_that_the_collation_finds_instead(platform
     assert tab_names() == ["Lessons"]
     assert state(lower).deleted
     assert not OverviewTombstone.objects.exists()
+
+
+@on_mysql
+def test_a_projection_is_read_along_with_a_row_of_such_a_table(platform_collation, store):
+    apply(store, written(display_name="Mine", show_calculator=True), KEY)
+
+    with CaptureQueriesContext(connection) as queries:
+        found = CourseOverview.get_from_id(KEY)
+        assert found.show_calculator
+
+    (query,) = queries.captured_queries
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {query['sql']}")
+        names = [column[0] for column in cursor.description]
+        plan = [dict(zip(names, each, strict=True)) for each in cursor.fetchall()]
+    (joined,) = [each for each in plan if each["table"] == "overview_projection"]
+    assert joined["key"] == "PRIMARY"
 
 
 @on_mysql

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lms_integration.data import CourseOverviewData
+from lms_integration.data import CourseOverviewData, CourseOverviewProjectionData
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings, ImageSetSettings
 from overview_worker.builder.tab_types import TAB_TYPES
@@ -21,6 +21,7 @@ from tests.shared_data import (
     golden_overviews,
     needs_shared_data,
     published_courses,
+    recorded_about_pages,
     settings_document,
 )
 
@@ -188,6 +189,45 @@ def test_a_course_with_another_bad_value_is_built_with_its_default(key: str) -> 
     assert tabs == TABS_WHERE_OPEN_EDX_FAILS.get(key, DEFAULT_TABS)
 
 
+def test_every_about_page_that_open_edx_showed_is_projected() -> None:
+    shown = {
+        key: html for key, html in recorded_about_pages().items() if key in published_courses()
+    }
+
+    assert {key: build(key).projection.overview_html for key in shown} == shown
+    assert len(shown) > 60
+    assert None not in shown.values()
+
+
+def test_only_a_course_whose_about_page_was_never_published_has_none() -> None:
+    without = [
+        key
+        for key in published_courses()
+        if key not in MALFORMED and build(key).projection.overview_html is None
+    ]
+
+    assert without == ["course-v1:LifeOrg+NEVERPUB+R1"]
+
+
+def test_what_the_reference_stores_beside_the_rows_is_projected() -> None:
+    defaults = asdict(CourseOverviewProjectionData())
+    found = {}
+    for key in published_courses():
+        if key not in MALFORMED:
+            for name, value in asdict(build(key).projection).items():
+                if name != "overview_html" and value != defaults[name]:
+                    found[name, key] = value
+
+    assert sorted({name for name, _ in found}) == [
+        "html_textbooks",
+        "pdf_textbooks",
+        "teams_enabled",
+        "textbooks",
+    ]
+    assert len(found) == 4
+    assert found["teams_enabled", "course-v1:OpenedX+DemoX+DemoCourse"] is True
+
+
 def test_image_sets_name_the_thumbnails_that_the_contentstore_holds() -> None:
     settings = BuilderSettings(image_set=ImageSetSettings())
 
@@ -203,6 +243,13 @@ def test_image_sets_name_the_thumbnails_that_the_contentstore_holds() -> None:
         "course-v1:ImgOrg+REAL1+R1": prefix.format("REAL1", "real-375x200.jpg"),
         "course-v1:ImgOrg+REAL2+R1": prefix.format("REAL2", "rgba-png-375x200.jpg"),
     }
+
+
+def test_textbooks_have_the_default_of_the_reference_platform() -> None:
+    declared = settings_document()["course_fields"]["textbooks"]
+
+    assert declared == {"default": [], "scope": "content", "type": "TextbookList"}
+    assert CourseOverviewProjectionData().textbooks == declared["default"]
 
 
 def test_the_tab_types_are_those_of_the_reference_platform() -> None:

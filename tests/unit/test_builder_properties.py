@@ -1,5 +1,6 @@
 """Whatever the documents hold, a build gives rows that fit their columns or names what is wrong."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
@@ -7,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import NoneType, UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from bson.binary import Binary
 from bson.code import Code
@@ -17,7 +18,13 @@ from bson.objectid import ObjectId
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lms_integration.data import CourseOverviewData, CourseOverviewTabData
+from lms_integration.data import (
+    CourseOverviewData,
+    CourseOverviewListingData,
+    CourseOverviewProjectionData,
+    CourseOverviewTabData,
+)
+from lms_integration.listing import CATALOG_VISIBILITY_LENGTH, listing_of
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings, ImageSetSettings
 from overview_worker.builder.tab_types import TAB_TYPES
@@ -75,12 +82,36 @@ COURSE_FIELDS = [
     "certificate_available_date",
     "grading_policy",
     "textbooks",
+    "pdf_textbooks",
+    "html_textbooks",
+    "allow_public_wiki_access",
+    "hide_progress_tab",
+    "edxnotes",
+    "enable_ccx",
+    "course_visibility",
+    "teams_configuration",
+    "show_calculator",
+    "edxnotes_visibility",
 ]
 #: Longest texts that columns hold; all others are LONGTEXT.
-LENGTHS = {"id": 255, "location": 255, "entrance_exam_id": 255, "tab_id": 50, "type": 50}
+LENGTHS = {
+    "id": 255,
+    "location": 255,
+    "entrance_exam_id": 255,
+    "tab_id": 50,
+    "type": 50,
+    "course_key": 255,
+    "sort_key": 255,
+}
 
 
 Outcome = BuiltOverview | MalformedCourse
+Row = (
+    CourseOverviewData
+    | CourseOverviewTabData
+    | CourseOverviewListingData
+    | CourseOverviewProjectionData
+)
 
 
 class Unknown:
@@ -143,6 +174,14 @@ LIKELY: Mapping[str, st.SearchStrategy[Any]] = {
         st.just(["chapter", "a"]) | st.just(["chapter", "b"]) | garbage, max_size=4
     ),
     "highlights_enabled_for_messaging": st.just(True),
+    "textbooks": st.lists(st.lists(garbage, min_size=2, max_size=2), max_size=2),
+    "pdf_textbooks": st.lists(garbage, max_size=3),
+    "html_textbooks": st.lists(garbage, max_size=3),
+    "teams_configuration": objects(
+        enabled=garbage,
+        team_sets=st.lists(objects(id=garbage) | garbage, max_size=3) | garbage,
+        topics=garbage,
+    ),
 }
 
 
@@ -173,7 +212,9 @@ def courses(draw: st.DrawFn, names: list[str]) -> PublishedCourse:
         draw(contents(names)),
         definition=draw(contents(names)),
         defaults=draw(contents(names)),
-        about=draw(objects(short_description=garbage, effort=garbage, video=garbage)),
+        about=draw(
+            objects(overview=garbage, short_description=garbage, effort=garbage, video=garbage)
+        ),
         chapters=draw(objects(a=chapter_fields, b=chapter_fields)),
         thumbnail_names=frozenset({"images_course_image-375x200.jpg"}),
     )
@@ -210,16 +251,23 @@ def assert_fits(name: str, value: Any, kinds: tuple[type, ...]) -> None:
         assert -(2**31) <= value < 2**31
 
 
-def assert_row_fits(row: CourseOverviewData | CourseOverviewTabData) -> None:
+def assert_row_fits(row: Row) -> None:
     hints = get_type_hints(type(row))
     for field in dataclass_fields(row):
-        hint = hints[field.name]
-        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        assert_fits(field.name, getattr(row, field.name), kinds)
+        hint, value = hints[field.name], getattr(row, field.name)
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
+        if kinds == (list,):
+            # What a JSON column takes: MariaDB and MySQL refuse NaN, surrogates and deep nesting.
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        assert_fits(field.name, value, kinds)
 
 
 def assert_everything_fits(built: BuiltOverview) -> None:
     assert_row_fits(built.overview)
+    assert_row_fits(built.projection)
+    listing = listing_of(built.overview)
+    assert_row_fits(listing)
+    assert len(listing.catalog_visibility or "") <= CATALOG_VISIBILITY_LENGTH
     assert built.tabs
     for tab in built.tabs:
         assert_row_fits(tab)

@@ -13,11 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opaque_keys.edx.keys import CourseKey, UsageKey
 
+from lms_integration.data import Textbook
 from lms_integration.languages import closest_language
-from lms_integration.models import CourseOverview, CourseOverviewImageSet, CourseOverviewTab
+from lms_integration.models import (
+    CourseOverview,
+    CourseOverviewImageSet,
+    CourseOverviewTab,
+    OverviewProjection,
+)
 from lms_integration.newness import newness_score
 from lms_integration.overview_json import overview_as_json
 from lms_integration.overview_properties import DEFAULT_START
+from lms_integration.overview_reads import PROJECTED_PROPERTIES
 from tests.recorded_overviews import overview_of, with_relations
 from tests.shared_data import (
     golden_overviews,
@@ -35,11 +42,12 @@ def overview(
     *,
     tabs: list[CourseOverviewTab] | None = None,
     image_set: CourseOverviewImageSet | None = None,
+    projection: OverviewProjection | None = None,
     **columns: Any,
 ) -> CourseOverview:
     location = "block-v1:OpenedX+DemoX+DemoCourse+type@course+block@course"
     row = CourseOverview(**{"id": KEY, "location": location, **columns})
-    return with_relations(row, tabs=tabs or [], image_set=image_set)
+    return with_relations(row, tabs=tabs or [], image_set=image_set, projection=projection)
 
 
 # --- Open edX's own answers
@@ -81,6 +89,7 @@ def test_every_recorded_row_has_all_properties_without_a_query():
     values = [
         [read(row) for read in DERIVED.values()]
         + [row.sorting_score, row.pre_requisite_courses, row.is_discussion_tab_enabled()]
+        + [getattr(row, name) for name in PROJECTED_PROPERTIES]
         + [json.dumps(overview_as_json(row, now=NOW))]
         for row in rows
     ]
@@ -449,6 +458,53 @@ def test_the_discussion_is_enabled_by_its_tab_and_the_site(settings):
     assert not overview().is_discussion_tab_enabled()
     settings.FEATURES = {"ENABLE_DISCUSSION_SERVICE": False}
     assert not row.is_discussion_tab_enabled()
+
+
+def test_the_eleven_properties_are_those_of_the_projection():
+    values = {
+        "allow_public_wiki_access": True,
+        "textbooks": [["Tides", "https://books.example.org/"]],
+        "pdf_textbooks": [{"tab_title": "PDF"}],
+        "html_textbooks": [{"tab_title": "HTML"}],
+        "hide_progress_tab": False,
+        "edxnotes": True,
+        "enable_ccx": True,
+        "course_visibility": "public",
+        "teams_enabled": True,
+        "show_calculator": True,
+        "edxnotes_visibility": False,
+    }
+
+    row = overview(projection=OverviewProjection(course_key=KEY, **values))
+
+    shown = {name: getattr(row, name) for name in PROJECTED_PROPERTIES}
+    (textbook,) = shown["textbooks"]
+    assert shown == values | {"textbooks": [textbook]}
+    assert textbook == Textbook(title="Tides", book_url="https://books.example.org/")
+
+
+def test_without_a_projection_the_eleven_properties_have_open_edx_s_defaults():
+    row = overview()
+
+    assert {name: getattr(row, name) for name in PROJECTED_PROPERTIES} == {
+        "allow_public_wiki_access": False,
+        "textbooks": [],
+        "pdf_textbooks": [],
+        "html_textbooks": [],
+        "hide_progress_tab": None,
+        "edxnotes": False,
+        "enable_ccx": False,
+        "course_visibility": "private",
+        "teams_enabled": False,
+        "show_calculator": False,
+        "edxnotes_visibility": True,
+    }
+
+
+def test_the_defaults_of_one_course_are_not_those_of_another():
+    overview().pdf_textbooks.append("mine")
+
+    assert overview().pdf_textbooks == []
 
 
 def test_an_overview_as_json_has_every_column_by_its_name_and_four_values_more():

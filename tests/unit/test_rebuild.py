@@ -21,6 +21,7 @@ from overview_worker.rebuild import (
     RebuildReport,
     content_hash_of,
     lag_reason,
+    projection_hash_of,
     rebuild_overviews,
     tabs_hash_of,
 )
@@ -176,6 +177,50 @@ def test_changed_tabs_leave_the_row_alone(modulestore, store, rebuild):
     assert store.course(KEY).tabs_write_count == 2
 
 
+def test_a_changed_projection_leaves_row_and_tabs_alone_but_counts(modulestore, store, rebuild):
+    modulestore.publish(KEY, about={"overview": "<p>Tides</p>"})
+    store.mark(KEY)
+    rebuild()
+    modulestore.publish(KEY, about={"overview": "<p>Dunes</p>"})
+    store.mark(KEY)
+
+    report = rebuild()
+
+    course = store.course(KEY)
+    assert outcome(report) is RebuildOutcome.WRITTEN
+    assert (course.write_count, course.tabs_write_count) == (1, 1)
+    assert course.projection_write_count == 2
+    assert course.state.row_seq == 2
+    assert course.row.projection.overview_html == "<p>Dunes</p>"
+
+
+def test_a_row_from_before_there_were_projections_gets_one(modulestore, store, rebuild):
+    modulestore.publish(KEY)
+    store.mark(KEY)
+    rebuild()
+    store.course(KEY).state = replace(store.course(KEY).state, projection_hash="")
+    store.mark(KEY)
+
+    report = rebuild()
+
+    assert outcome(report) is RebuildOutcome.WRITTEN
+    assert store.course(KEY).write_count == 1
+    assert store.course(KEY).projection_write_count == 2
+
+
+def test_a_degraded_projection_is_told(modulestore, store, rebuild, caplog):
+    modulestore.publish(KEY)
+    store.mark(KEY)
+    rebuild()
+    modulestore.publish(KEY, course_visibility=5, show_calculator=True)
+    store.mark(KEY)
+
+    with caplog.at_level(logging.WARNING):
+        rebuild()
+
+    assert "course_visibility" in caplog.text
+
+
 def test_a_row_that_has_vanished_is_written_again(modulestore, store, rebuild):
     modulestore.publish(KEY)
     store.mark(KEY)
@@ -197,6 +242,7 @@ def test_a_rewrite_writes_clean_and_unchanged_courses(modulestore, store, rebuil
     assert outcome(report) is RebuildOutcome.WRITTEN
     assert store.course(KEY).write_count == 2
     assert store.course(KEY).tabs_write_count == 2
+    assert store.course(KEY).projection_write_count == 2
 
 
 def test_a_key_that_is_named_twice_is_rebuilt_once(modulestore, store, rebuild):
@@ -841,8 +887,12 @@ def test_the_hashes_know_every_part_of_what_is_written(modulestore):
     renamed = replace(built, overview=replace(built.overview, display_name="Tide"))
     without_tabs = replace(built, tabs=())
     reversed_tabs = replace(built, tabs=tuple(reversed(built.tabs)))
+    with_notes = replace(built, projection=replace(built.projection, edxnotes=True))
 
     assert content_hash_of(renamed) != content_hash_of(built)
     assert content_hash_of(without_tabs) == content_hash_of(built)
     assert tabs_hash_of(renamed) == tabs_hash_of(built)
     assert len({tabs_hash_of(each) for each in (built, without_tabs, reversed_tabs)}) == 3
+    assert content_hash_of(with_notes) == content_hash_of(built)
+    assert len({projection_hash_of(each) for each in (built, renamed, with_notes)}) == 3
+    assert projection_hash_of(without_tabs) == projection_hash_of(built)
