@@ -30,6 +30,7 @@ _UTM_PARAMETERS: Mapping[str, str] = {
     "facebook": "utm_medium=social&utm_campaign=social-sharing-db&utm_source=facebook",
     "twitter": "utm_medium=social&utm_campaign=social-sharing-db&utm_source=twitter",
 }
+_ACTIVATION_PATH = "/api/send_account_activation_email"
 _ON_BY_DEFAULT = frozenset(
     {"CERTIFICATES_HTML_VIEW", "ENABLE_DISCUSSION_SERVICE", "ENABLE_COURSEWARE_SEARCH"}
 )
@@ -73,6 +74,18 @@ class SiteSettings:
     duration_limits_as_of: datetime | None
     #: ``OVERVIEW_DYNAMIC_UPGRADE_DEADLINES`` (``DynamicUpgradeDeadlineConfiguration``).
     dynamic_upgrade_deadlines: bool
+    #: ``OVERVIEW_IMAGE_BASE_URL``: before the path of a course image on our pages; '' is the pages' own
+    #: host. Unless it is set, images come from the LMS.
+    image_base_url: str
+    #: ``OVERVIEW_IMAGE_HOSTS``: origins (``https://cdn.example.org``) whose images our pages show too.
+    image_hosts: tuple[str, ...]
+    #: ``SEND_ACTIVATION_EMAIL_URL``: where a front end asks for another activation message.
+    activation_url: str
+    #: ``DEFAULT_FEEDBACK_EMAIL`` and ``PAYMENT_SUPPORT_EMAIL``.
+    support_email: str
+    billing_email: str
+    #: ``MKTG_URLS``: addresses of the marketing site, in force with ``FEATURES['ENABLE_MKTG_SITE']``.
+    marketing_urls: Mapping[str, str]
     #: ``FEATURES``.
     features: Mapping[str, bool]
 
@@ -101,8 +114,19 @@ def site_settings() -> SiteSettings:
         asset_base_url=_setting("OVERVIEW_ASSET_BASE_URL", ""),
         duration_limits_as_of=_setting("OVERVIEW_DURATION_LIMITS_AS_OF", None),
         dynamic_upgrade_deadlines=_setting("OVERVIEW_DYNAMIC_UPGRADE_DEADLINES", False),
+        image_base_url=_image_base_url(root),
+        image_hosts=tuple(_setting("OVERVIEW_IMAGE_HOSTS", ())),
+        activation_url=_setting("SEND_ACTIVATION_EMAIL_URL", f"{root}{_ACTIVATION_PATH}"),
+        support_email=_setting("DEFAULT_FEEDBACK_EMAIL", "feedback@example.com"),
+        billing_email=_setting("PAYMENT_SUPPORT_EMAIL", "billing@example.com"),
+        marketing_urls=_setting("MKTG_URLS", {}),
         features=_setting("FEATURES", {}),
     )
+
+
+def _image_base_url(lms_root_url: str) -> str:
+    chosen = _setting("OVERVIEW_IMAGE_BASE_URL", None)
+    return lms_root_url if chosen is None else str(chosen).rstrip("/")
 
 
 def _setting(name: str, default: Any) -> Any:

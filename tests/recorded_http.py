@@ -18,6 +18,7 @@ import jwt
 import pytest
 import time_machine
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.test import Client, override_settings
@@ -26,9 +27,13 @@ from django.utils.dateparse import parse_datetime
 from lms_integration.models import (
     CourseOverview,
     CourseOverviewTab,
+    OverviewProjection,
 )
 from lms_integration.platform_tables.models import MobileConfig, Schedule
-from tests.shared_data import SHARED_HTTP, recorded_overviews
+from overview_worker.builder.overview import build_overview
+from overview_worker.builder.settings import BuilderSettings
+from tests.recorded_overviews import projection_of
+from tests.shared_data import SHARED_HTTP, published_courses, recorded_overviews
 
 needs_recorded_http = pytest.mark.skipif(
     not SHARED_HTTP.is_dir(), reason=f"no recorded exchanges in {SHARED_HTTP}"
@@ -46,6 +51,7 @@ RECORDED_SETTINGS: Mapping[str, Any] = {
     "MEDIA_URL": "/uploads/",
     "EDX_API_KEY": API_KEY,
     "PLATFORM_NAME": "\u00e9dX",
+    "SEND_ACTIVATION_EMAIL_URL": "https://courses.example.edx.org/api/send_account_activation_email",
     "FEATURES": {"ENABLE_COURSEWARE_SEARCH": False},
 }
 
@@ -202,7 +208,7 @@ def _value(field: "models.Field[Any, Any]", value: Any) -> Any:
 
 
 def load_overviews(records: Iterable[Mapping[str, Any]]) -> None:
-    """Write recorded overview rows with their tabs."""
+    """Write recorded overview rows with their tabs and projections."""
     chosen = [record for record in records if record.get("row")]
     load_rows(CourseOverview, [record["row"] for record in chosen])
     CourseOverviewTab.objects.bulk_create(
@@ -210,14 +216,45 @@ def load_overviews(records: Iterable[Mapping[str, Any]]) -> None:
         for record in chosen
         for tab in record["tabs"]
     )
+    load_projections([record["row"]["id"] for record in chosen])
+
+
+def load_projections(course_keys: Iterable[str]) -> None:
+    """Write the projections beside overview rows; about pages as our builder reads the modulestore."""
+    OverviewProjection.objects.bulk_create(
+        projection_of(overview, overview_html=built_about_page(overview.id))
+        for overview in CourseOverview.objects.filter(pk__in=list(course_keys))
+    )
+
+
+@cache
+def built_about_page(course_key: str) -> str | None:
+    """Return the about page that the builder makes of the recorded modulestore; None without a course."""
+    course = published_courses().get(course_key)
+    if course is None:
+        return None
+    return build_overview(course, settings=BuilderSettings()).projection.overview_html
 
 
 # --- the replay
 
 
+#: Bodies that were not JSON; the recording has not kept what they called themselves.
+UNRECORDED_CONTENT_TYPES = {
+    "post.text_plain": "text/plain",
+    "post.form_encoded": "application/x-www-form-urlencoded",
+}
+#: All other writes came as from a page of the site.
+SENT_WITHOUT_CSRF_TOKEN = frozenset({"post.csrf_missing"})
+
+
 def send(exchange: Exchange) -> Any:
     """Send a recorded request as its recorded caller and return our response."""
     client = _client_of(exchange.caller)
+    client.handler.enforce_csrf_checks = exchange.id in SENT_WITHOUT_CSRF_TOKEN
+    if (language := exchange.headers.get("Content-Language", "en")) != "en":
+        # Set by an answer before this one; the recording shows it by the language of this answer alone.
+        client.cookies[settings.LANGUAGE_COOKIE_NAME] = language
     headers = {
         name: value for name, value in exchange.request_headers.items() if "\u2026" not in value
     }
@@ -226,7 +263,9 @@ def send(exchange: Exchange) -> Any:
     if exchange.body is not None:
         is_text = isinstance(exchange.body, str)
         arguments["data"] = exchange.body if is_text else json.dumps(exchange.body)
-        arguments["content_type"] = exchange.request_headers.get("Content-Type", "application/json")
+        arguments["content_type"] = exchange.request_headers.get(
+            "Content-Type", UNRECORDED_CONTENT_TYPES.get(exchange.id, "application/json")
+        )
     path = exchange.path + (f"?{exchange.query}" if exchange.query else "")
     return client.generic(
         exchange.method,
@@ -294,7 +333,10 @@ def variant_in_force(exchange: Exchange) -> Iterator[None]:
     rows = origin.raw.get("variant") or {}
     load_tables(
         {
-            table: [_with_own_key(row) for row in rows.get(f"{table}_added", [])]
+            table: [
+                {"modified_date": str(exchange.recorded_at), **_with_own_key(row)}
+                for row in rows.get(f"{table}_added", [])
+            ]
             for table in ("student_courseenrollment", "certificates_generatedcertificate")
         }
     )
@@ -362,9 +404,13 @@ def prepare_lazy_fill(exchange: Exchange) -> None:
     Such an exchange starts from what the ones before it in the file left; here each stands alone, so
     what they left is made again: the row that is missing, or the row of an older version.
     """
+    if exchange.id.endswith(".again"):
+        first = exchange.id.removesuffix(".again")
+        exchange = next(e for e in exchanges("lazy_fill") if e.id == first)
     prepared = exchange.raw.get("prepared") or ""
     if match := re.search(r"of (\S+) deleted just before", prepared):
         CourseOverview.objects.filter(id=match[1]).delete()
+        OverviewProjection.objects.filter(course_key=match[1]).delete()
     if match := re.search(r'row of (\S+) given version (\d+) and display_name "(.+)"', prepared):
         CourseOverview.objects.filter(id=match[1]).update(
             version=int(match[2]), display_name=match[3]

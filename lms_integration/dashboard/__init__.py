@@ -1,1 +1,5 @@
-"""The pages of a learner: dashboard, one course, signing in; and the learner home as JSON."""
+"""The learner's dashboard: pages made of HTML alone, and the JSON that Open edX's front end asks for.
+
+Reading order: ``views`` answers requests, ``queries`` reads, ``cards`` and ``words`` say what is shown;
+``course_page`` and ``about_html`` are one course's page, ``learner_home`` is the front end's JSON.
+"""

@@ -13,6 +13,22 @@ from typing import Protocol
 DEFAULT_START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
+class MobileFacts(Protocol):
+    """What of an overview decides whether the mobile apps show it; a ``CourseOverview`` has it all."""
+
+    @property
+    def id(self) -> str:
+        """The course key."""
+
+    @property
+    def org(self) -> str:
+        """The organization, as it is written."""
+
+    @property
+    def mobile_available(self) -> bool:
+        """Whether the author has flagged it so."""
+
+
 class CourseFacts(Protocol):
     """What of an overview decides access; a ``CourseOverview`` has it all."""
 
@@ -20,7 +36,6 @@ class CourseFacts(Protocol):
     org: str
     start: datetime | None
     visible_to_staff_only: bool
-    mobile_available: bool
     days_early_for_beta: float | None
 
 
@@ -96,6 +111,17 @@ NOT_ON_MOBILE = Access(
     developer_message="Course is not available on mobile for this user",
     user_message="You do not have access to this course on a mobile device",
 )
+#: No overview yet: nobody knows who may open the course.
+NEVER_BUILT = Access(
+    error_code="course_not_built",
+    developer_message="Course has no overview yet",
+    user_message="This course is not available yet",
+)
+DELETED = Access(
+    error_code="course_deleted",
+    developer_message="Course has been deleted",
+    user_message="This course is no longer available",
+)
 
 
 def load_access(
@@ -122,7 +148,7 @@ def load_access(
     return GRANTED
 
 
-def is_mobile_available(course: CourseFacts, standing: Standing, *, flag_counts: bool) -> bool:
+def is_mobile_available(course: MobileFacts, standing: Standing, *, flag_counts: bool) -> bool:
     """Return whether a course is shown in the mobile apps: flagged so, or the person tests it."""
     return (
         not flag_counts
@@ -158,4 +184,15 @@ def not_started(start: datetime | None) -> Access:
         error_code="course_not_started",
         developer_message=developer_message,
         user_message=message,
+    )
+
+
+def audit_expired(*, username: str, course_id: str, name: str | None, expires: datetime) -> Access:
+    """Return the refusal of a course that was taken without paying and is over; English."""
+    day = f"{expires:%b} {expires.day}, {expires.year}"
+    return Access(
+        error_code="audit_expired",
+        developer_message=f"User {username} had access to {course_id} until {expires}",
+        user_message=f"Access expired on {day}",
+        additional_context_user_message=f"Access to {name or course_id} expired on {day}",
     )

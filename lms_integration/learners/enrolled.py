@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import CourseKey
 
+from lms_integration.learners.access import DELETED, NEVER_BUILT, Access
 from lms_integration.models import CourseOverview, OverviewTombstone
 from lms_integration.platform_tables.models import CourseEnrollment
 
@@ -37,6 +38,7 @@ _TOMBSTONE_COLUMNS = tuple(
         "end",
     )
 )
+_SCHEDULE_COLUMNS = ("schedule__active", "schedule__start_date", "schedule__upgrade_deadline")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +48,8 @@ class EnrolledCourse:
     enrollment: CourseEnrollment
     overview: CourseOverview | None
     tombstone: OverviewTombstone | None
-    row_seq: int  #: counts the changes of the course's row; 0 where the pipeline never built it
+    #: Counts the changes of the course's row; 0 where the pipeline never built it, or not asked for.
+    row_seq: int
 
     @property
     def course_id(self) -> str:
@@ -61,23 +64,42 @@ class EnrolledCourse:
         return CourseState.DELETED if self.tombstone is not None else CourseState.NEVER_BUILT
 
     @property
+    def refusal(self) -> Access | None:
+        """Why nobody can open the course, whoever they are; None where there is an overview."""
+        match self.state:
+            case CourseState.AVAILABLE:
+                return None
+            case CourseState.NEVER_BUILT:
+                return NEVER_BUILT
+            case CourseState.DELETED:
+                return DELETED
+
+    @property
     def course(self) -> CourseOverview:
         """The overview; for a course without one, an unsaved one that holds what is known."""
         return self.overview or placeholder(self.course_id, self.tombstone)
 
 
 def enrolled_courses(
-    enrollments: QuerySet[CourseEnrollment], *, columns: Iterable[str]
+    enrollments: QuerySet[CourseEnrollment],
+    *,
+    columns: Iterable[str],
+    with_row_seq: bool = True,
+    with_schedule: bool = False,
 ) -> QuerySet[CourseEnrollment]:
     """Return the query of enrolments with these columns of their overviews, and of their tombstones.
 
     The caller filters, orders and pages it, and turns its rows into ``EnrolledCourse`` with ``known``.
     """
-    return enrollments.select_related("overview", "tombstone", "state").only(
+    state = ("state__row_seq",) if with_row_seq else ()
+    schedule = _SCHEDULE_COLUMNS if with_schedule else ()
+    along = {name.partition("__")[0] for name in (*state, *schedule)}
+    return enrollments.select_related("overview", "tombstone", *sorted(along)).only(
         *_ENROLLMENT_COLUMNS,
         *(f"overview__{name}" for name in columns),
         *_TOMBSTONE_COLUMNS,
-        "state__row_seq",
+        *state,
+        *schedule,
     )
 
 
@@ -88,10 +110,16 @@ def known(rows: Iterable[CourseEnrollment]) -> Sequence[EnrolledCourse]:
             enrollment=row,
             overview=row.overview,
             tombstone=row.tombstone,
-            row_seq=row.state.row_seq if row.state is not None else 0,
+            row_seq=_row_seq(row),
         )
         for row in rows
     ]
+
+
+def _row_seq(row: CourseEnrollment) -> int:
+    """Return the counter that was read along; 0 where there is none, or it was not asked for."""
+    state = row._state.fields_cache.get("state")
+    return 0 if state is None else state.row_seq
 
 
 def placeholder(course_id: str, tombstone: OverviewTombstone | None) -> CourseOverview:
@@ -112,6 +140,11 @@ def placeholder(course_id: str, tombstone: OverviewTombstone | None) -> CourseOv
         end=tombstone.end if tombstone else None,
         pre_requisite_courses_json="[]",
     )
+
+
+def org_of(course_id: str) -> str:
+    """Return the organization that a course key names; '' for what is no course key."""
+    return _org_and_number(course_id)[0]
 
 
 def _org_and_number(course_id: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from lms_integration.learners.access import ANONYMOUS, Standing
 from lms_integration.platform_tables.models import (
@@ -25,11 +25,19 @@ def standing_of(user: AbstractBaseUser | AnonymousUser) -> Standing:
     """Return a person's roles: one query, none for an anonymous visitor."""
     if not user.is_authenticated or user.pk is None:
         return ANONYMOUS
-    roles = set(
-        CourseAccessRole.objects.filter(user_id=user.pk, role__in=_ROLES).values_list(
-            "role", "org", "course_id"
-        )
-    )
+    return standing_with(user, roles_of(user.pk).values_list("role", "org", "course_id"))
+
+
+def roles_of(user_id: int) -> QuerySet[CourseAccessRole]:
+    """Return the query of the roles that decide access."""
+    return CourseAccessRole.objects.filter(user_id=user_id, role__in=_ROLES)
+
+
+def standing_with(
+    user: AbstractBaseUser | AnonymousUser, role_rows: Iterable[tuple[str, str, str]]
+) -> Standing:
+    """Return what a signed-in person with these roles is: (role, organization, course key)."""
+    roles = set(role_rows)
     return Standing(
         user_id=user.pk,
         is_global_staff=bool(getattr(user, "is_staff", False)),
@@ -54,14 +62,18 @@ def unfulfilled_courses(user_id: int | None, course_ids: Iterable[str]) -> froze
     keys = list(course_ids)
     if user_id is None or not keys:
         return frozenset()
+    unreached = unreached_requirements(user_id).filter(course_id__in=keys)
+    return frozenset(unreached.values_list("course_id", flat=True))
+
+
+def unreached_requirements(user_id: int) -> QuerySet[CourseMilestone]:
+    """Return the query of what courses require and the person has not reached."""
     reached = UserMilestone.objects.filter(
         user_id=user_id, milestone_id=OuterRef("milestone_id"), active=True
     )
-    required = CourseMilestone.objects.filter(
+    return CourseMilestone.objects.filter(
         ~Exists(reached),
-        course_id__in=keys,
         active=True,
         milestone__active=True,
         milestone_relationship_type__name=_REQUIRES,
     )
-    return frozenset(required.values_list("course_id", flat=True))

@@ -5,17 +5,24 @@ A list is the same as long as these rows are, and as long as no date in them has
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
+
+from lms_integration.learners.deadlines import AUDIT_ACCESS_DURATION
 
 #: For so long after enrolling, a course counts as recently active in the mobile apps.
 RECENT = timedelta(days=30)
 #: So long before it starts, a course is announced as starting soon.
 SOON = timedelta(days=5)
 
+#: At these distances after a date something shows that did not show before.
+_TURNS = (timedelta(0), RECENT, AUDIT_ACCESS_DURATION, -SOON)
+_BETA_ROLE = "beta_testers"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?")
 #: One row of JSON for each fact, the first of which names its kind; enrolments come first.
 _PARTS = (
@@ -51,7 +58,7 @@ _PARTS = (
     "WHERE e.user_id = %s",
     "SELECT JSON_ARRAY('last seen', MAX(l.modified)) FROM courseware_studentmodule l "
     "WHERE l.student_id = %s",
-    "SELECT JSON_ARRAY('completed', b.course_key, MAX(b.created)) FROM completion_blockcompletion b "
+    "SELECT JSON_ARRAY('completed', b.course_key, MAX(b.created), MAX(b.modified)) FROM completion_blockcompletion b "
     "WHERE b.user_id = %s GROUP BY b.course_key",
 )
 _FOR_ALL = (
@@ -59,47 +66,63 @@ _FOR_ALL = (
 )
 
 
-def learner_versions(user_id: int) -> Sequence[Sequence[Any]]:
-    """Return the versions behind a learner's enrolment lists, dates as aware datetimes, in a fixed order.
+def learner_versions(user_id: int, *, now: datetime) -> Sequence[str]:
+    """Return the versions behind a learner's enrolment lists as lines of text, and which dates have passed.
 
     Raises:
         django.db.DatabaseError: the database refused or did not answer.
     """
-    parts = [*map(_quoted, _PARTS), _FOR_ALL]
     with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(parts), [user_id] * len(_PARTS))
-        rows = [json.loads(row) for (row,) in cursor.fetchall()]
-    return sorted(([*_values(row)] for row in rows), key=repr)
+        cursor.execute(_statement(connection.vendor), [user_id] * len(_PARTS))
+        rows = sorted(row for (row,) in cursor.fetchall())
+    return [*rows, passed_dates(rows, now=now), _begun_early(rows, now=now)]
 
 
-def _quoted(part: str) -> str:
-    """Quote the column names that SQL keeps for itself, each database in its own way."""
+def own_versions(request: Any, **_: Any) -> Sequence[str] | None:
+    """Return the versions behind the enrolment lists of whoever sends a request.
+
+    None where somebody else's are asked for (``?user=``), or nobody is signed in.
+    """
+    user = request.user
+    if not user.is_authenticated or "user" in request.query_params:
+        return None
+    return learner_versions(user.pk, now=timezone.now())
+
+
+@cache
+def _statement(vendor: str) -> str:
+    """Return the one statement, with the names quoted that ``vendor``'s SQL keeps for itself."""
     quote = connection.ops.quote_name
-    return part.replace("p.key", f"p.{quote('key')}").replace("o.end,", f"o.{quote('end')},")
+    statement = " UNION ALL ".join([*_PARTS, _FOR_ALL])
+    return statement.replace("p.key", f"p.{quote('key')}").replace("o.end,", f"o.{quote('end')},")
 
 
-def _values(row: Sequence[Any]) -> Iterator[Any]:
-    values = [_value(each) for each in row]
-    yield from values
-    if values[0] == "enrollment":
-        created, start, days_early = values[4:7]
-        yield from _turning_points(created, start, days_early)
-    if values[0] == "completed":
-        yield values[2] + RECENT
+def passed_dates(rows: Iterable[str], *, now: datetime) -> str:
+    """Return how many of its turning points each date in ``rows`` has passed, a digit for each date.
+
+    A date turns when it comes, and at those distances from it at which something else shows. All dates
+    are taken as if all of them mattered: a digit too many costs an answer now and then, no more.
+    """
+    turns = [f"{now - distance:%Y-%m-%d %H:%M:%S.%f}" for distance in _TURNS]
+    dates = (match[0] for row in rows for match in _DATE.finditer(row))
+    return "".join(str(sum(date <= turn for turn in turns)) for date in dates)
 
 
-def _turning_points(created: Any, start: Any, days_early: Any) -> Iterator[datetime | None]:
-    """Yield the moments that follow from an enrolment's and a course's dates."""
-    yield created + RECENT if isinstance(created, datetime) else None
-    yield start - SOON if isinstance(start, datetime) else None
+def _begun_early(rows: Sequence[str], *, now: datetime) -> str:
+    """Return which courses have begun for beta testers; nothing for who is none."""
+    if not any(_BETA_ROLE in row for row in rows if row.startswith('["role"')):
+        return ""
+    found = []
+    for row in rows:
+        values = json.loads(row) if row.startswith('["enrollment"') else ()
+        if values and values[5] and values[6]:
+            start = datetime.fromisoformat(values[5]).replace(tzinfo=UTC)
+            found.append("01"[_is_over(start, days_early=values[6], now=now)])
+    return "".join(found)
+
+
+def _is_over(start: datetime, *, days_early: float, now: datetime) -> bool:
     try:
-        early = isinstance(start, datetime) and days_early
-        yield start - timedelta(days=days_early) if early else None
-    except OverflowError:
-        yield None
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return value
+        return start - timedelta(days=days_early) <= now
+    except OverflowError:  # beyond the calendar, on one side or the other
+        return days_early > 0

@@ -29,7 +29,8 @@ def recorded_state(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
 @pytest.fixture(autouse=True)
 def recorded_settings(settings: Any) -> Iterator[None]:
     """The settings in force when the exchanges were recorded, and throttles without a history."""
-    jwt = {**settings.SIMPLE_JWT, "ALGORITHM": "HS256", "VERIFYING_KEY": JWT_KEY}
+    keys = {"SIGNING_KEY": JWT_KEY, "VERIFYING_KEY": JWT_KEY}
+    jwt = {**settings.SIMPLE_JWT, "ALGORITHM": "HS256", **keys}
     cache.clear()
     with override_settings(**RECORDED_SETTINGS, SIMPLE_JWT=jwt):
         yield

@@ -1,0 +1,45 @@
+"""The web process of the ``Procfile`` on the test's database, and a browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from playwright.sync_api import Browser
+
+from dev.procfile import ProcfileProcesses
+from tests.acceptance.processes import web_environment
+from tests.browser.browsing import DESKTOP, PHONE, Visit, chromium, free_port, visit
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, once for all tests of a module."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of gunicorn with our pages, on the database of the tests."""
+    port = free_port()
+    with django_db_blocker.unblock():
+        name = str(connection.settings_dict["NAME"])
+    logs: Path = tmp_path_factory.mktemp("web")
+    environment = web_environment(sql_database=name, port=port)
+    with ProcfileProcesses(logs, environment=environment) as processes:
+        processes.start("web")
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
+def visitor(
+    request: pytest.FixtureRequest, transactional_db: None, browser: Browser, site: str
+) -> Iterator[Visit]:
+    """A window of each width, on an empty database; at its end nothing may have gone wrong in it."""
+    with visit(browser, site, request.param) as found:
+        yield found
+        found.assert_is_clean()
