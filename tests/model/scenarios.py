@@ -1,0 +1,129 @@
+"""The scenarios that are explored: small, and together everything that the protocol must stand.
+
+Each says who has to mend what: without sweeper and inspector the workers must get it right by
+themselves, without the inspector the marks and the sweeper must.
+"""
+
+from dataclasses import replace
+
+from tests.model.protocol import Fault, Scenario
+
+EVERY_FAULT = frozenset(Fault)
+
+#: Nothing goes wrong but the order of events: neither sweeper nor inspector is needed, and no times.
+NOTHING_LOST = Scenario(
+    name="nothing is lost: no sweeper, no inspector, an index without times",
+    workers=3,
+    index_times=False,
+    changes=3,
+    faults=1,
+    may=frozenset({Fault.DUPLICATE}),
+    sweeper=False,
+)
+
+#: Processes die, but messages come again: still nobody has to sweep. The course is new.
+DELIVERED_AGAIN = Scenario(
+    name="processes die and messages come again: no sweeper, no inspector",
+    workers=3,
+    built=False,
+    index_times=False,
+    faults=2,
+    may=frozenset({Fault.WORKER_DIES, Fault.INTAKE_DIES, Fault.DUPLICATE}),
+    sweeper=False,
+)
+
+#: Whatever is lost after the mark, the sweeper mends.
+DYING = Scenario(
+    name="workers die, events and tasks are lost: sweeper, no inspector",
+    workers=3,
+    faults=1,
+    may=frozenset({Fault.WORKER_DIES, Fault.LOSS}),
+)
+
+FAILING = Scenario(
+    name="databases, connections and the modulestore fail: sweeper, no inspector",
+    workers=3,
+    faults=1,
+    may=frozenset({Fault.OUTAGE}),
+)
+
+#: Nothing tells a stale read from a fresh one here but the inspector, a while later.
+MISLED = Scenario(
+    name="every other fault, nothing is announced: sweeper and inspector",
+    faults=1,
+    may=EVERY_FAULT - {Fault.WORKER_DIES, Fault.LOSS, Fault.OUTAGE},
+    inspector=True,
+)
+
+#: Announcements name their versions: reads that lag are recognised, and no inspector is needed.
+LAGGING = Scenario(
+    name="reads lag, the mark follows the index: sweeper, no inspector",
+    workers=1,
+    publisher="mongodb",
+    announces=True,
+    changes=2,
+    faults=1,
+    may=frozenset({Fault.LAG}),
+)
+
+#: Nobody marks but the intake, whose events come late, twice and in any order; reads lag.
+FOREIGN = Scenario(
+    name="a platform that does not mark: sweeper, no inspector",
+    workers=1,
+    publisher="foreign",
+    announces=True,
+    changes=2,
+    faults=1,
+    may=frozenset({Fault.LAG, Fault.INTAKE_DIES, Fault.DUPLICATE}),
+)
+
+#: Events of transactions that are not committed yet, or never: the inspector has the last word.
+EARLY = Scenario(
+    name="events before the commit, every fault: sweeper and inspector",
+    workers=1,
+    publisher="foreign",
+    announces=True,
+    changes=1,
+    faults=1,
+    may=EVERY_FAULT,
+    early_events=True,
+    inspector=True,
+)
+
+#: The publisher dies between index and mark, reads lag and nobody can tell: the inspector.
+UNMARKED = Scenario(
+    name="a new course, every two faults, nothing is announced: sweeper and inspector",
+    publisher="mongodb",
+    built=False,
+    changes=1,
+    faults=2,
+    may=EVERY_FAULT,
+    inspector=True,
+)
+
+#: The longest to explore come first.
+SCENARIOS = (
+    FAILING,
+    DYING,
+    MISLED,
+    FOREIGN,
+    LAGGING,
+    NOTHING_LOST,
+    EARLY,
+    UNMARKED,
+    DELIVERED_AGAIN,
+)
+
+#: What the protocol cannot stand: the limits of what it is taken to stand above.
+BEYOND_LIMITS = (
+    replace(
+        LAGGING,
+        name="a read lags although the course has been dirty for a minute",
+        lags_end=False,
+    ),
+    replace(
+        LAGGING,
+        name="a read shows an absence from before the course, or a life that was never built",
+        lags_can_be_told=False,
+    ),
+)
