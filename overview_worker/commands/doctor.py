@@ -10,13 +10,16 @@ from kombu.exceptions import KombuError
 from pymongo.errors import PyMongoError
 from rich.console import Console
 
-from celeryconfig import broker_url
+from celeryconfig import BROKER_ADDRESS
 from lms_integration.broker import broker_connection, open_connection, shown_url
 from lms_integration.checks import database_messages
-from lms_integration.topology import dead_letter_queue, event_queue
+from lms_integration.delete_desk import held_delete_count
+from lms_integration.log_lines import one_line
+from lms_integration.topology import dead_letter_queue, declare_queues, event_queue
 from overview_worker.bootstrap import dependencies, mongo_conf
 from overview_worker.celery import app
 from overview_worker.commands.base import EXIT_OK, EXIT_PROBLEM, Subcommand
+from overview_worker.commands.deploy_checks import ProcessRole, deploy_problems
 from overview_worker.errors import ModulestoreUnavailable
 from overview_worker.modulestore.mongo import connect, short
 
@@ -24,6 +27,11 @@ TIMEOUT_SECONDS = 3
 
 DESCRIPTION = """\
 Check the connections, the schema and the queues, one line each, with what to do where one fails.
+
+With --deploy also what must not be so in production: well-known or missing passwords and missing TLS
+to other machines, DEBUG, weak secret keys, serializers that run code, files with secrets that others
+may read, accounts that may do more than they need. Run it with the environment of each kind of
+process, and say which: --role worker, publisher (Studio) or web.
 
 Exit code 0: everything is there. 1: something is not.
 """
@@ -34,19 +42,46 @@ class Ailment(Exception):
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    """It has none."""
+    parser.add_argument(
+        "--deploy", action="store_true", help="also check that it is fit for production"
+    )
+    parser.add_argument(
+        "--role",
+        choices=[role.value for role in ProcessRole],
+        default=ProcessRole.WORKER.value,
+        help="with --deploy: whose environment this is (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--env-file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="with --deploy: a file with secrets, whose permissions are to be checked (.env always is)",
+    )
 
 
 def _run(arguments: Namespace, console: Console) -> int:
+    exit_code = _check_all(console)
+    if arguments.deploy:
+        problems = list(deploy_problems(arguments))
+        for problem in problems:
+            console.print(one_line(f"FAIL  {problem.id}: {problem.what}. {problem.todo}"))
+        if not problems:
+            console.print(f"ok    fit for production, as {arguments.role}")
+        exit_code = EXIT_PROBLEM if problems else exit_code
+    return exit_code
+
+
+def _check_all(console: Console) -> int:
     exit_code = EXIT_OK
     for name, check in _CHECKS.items():
         try:
             found = check()
         except Ailment as ailment:
-            console.print(f"FAIL  {name}: {ailment}", markup=False)
+            console.print(one_line(f"FAIL  {name}: {ailment}"))
             exit_code = EXIT_PROBLEM
         else:
-            console.print(f"ok    {name}: {found}", markup=False)
+            console.print(one_line(f"ok    {name}: {found}"))
     return exit_code
 
 
@@ -106,22 +141,23 @@ def _some_courses() -> Iterator[str]:
 
 def _check_broker() -> str:
     try:
-        with broker_connection(broker_url, timeout_seconds=TIMEOUT_SECONDS) as broker:
-            channel = open_connection(broker).channel()
-            for queue in (event_queue(), dead_letter_queue(), *app.conf.task_queues):
-                queue(channel).declare()
+        with broker_connection(BROKER_ADDRESS, timeout_seconds=TIMEOUT_SECONDS) as broker:
+            declare_queues(
+                open_connection(broker),
+                (event_queue(), dead_letter_queue(), *app.conf.task_queues),
+            )
     except (KombuError, OSError) as error:
         raise Ailment(
-            f"{shown_url(broker_url)}: {error}. Is the server up, and OVERVIEW_BROKER_URL right?"
+            f"{shown_url(BROKER_ADDRESS)}: {error}. Is the server up, and OVERVIEW_BROKER_URL right?"
         ) from error
     except Exception as error:  # amqp raises its own family for refused declarations
-        raise Ailment(f"{shown_url(broker_url)}: {type(error).__name__}: {error}") from error
-    return f"{shown_url(broker_url)}, queues declared"
+        raise Ailment(f"{shown_url(BROKER_ADDRESS)}: {type(error).__name__}: {error}") from error
+    return f"{shown_url(BROKER_ADDRESS)}, queues there"
 
 
 def _check_workers() -> str:
     try:
-        with broker_connection(broker_url, timeout_seconds=TIMEOUT_SECONDS) as broker:
+        with broker_connection(BROKER_ADDRESS, timeout_seconds=TIMEOUT_SECONDS) as broker:
             replies = app.control.ping(timeout=1.0, connection=open_connection(broker))
     except (KombuError, OSError) as error:
         raise Ailment(f"cannot ask: {error}") from error
@@ -132,6 +168,16 @@ def _check_workers() -> str:
     )
 
 
+def _check_deletes() -> str:
+    try:
+        held_count = held_delete_count()
+    except (DatabaseError, InterfaceError) as error:
+        raise Ailment(f"{error}") from error
+    if held_count:
+        raise Ailment(f"{held_count} wait for a person's word. Look at: overview deletes list")
+    return "none is held"
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
     "overview database": _check_database,
     "tables": _check_tables,
@@ -139,6 +185,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "course index": _check_course_index,
     "broker": _check_broker,
     "workers": _check_workers,
+    "deletes": _check_deletes,
 }
 
 COMMAND = Subcommand(
