@@ -5,7 +5,11 @@ UV ?= uv
 # Options for pytest, such as PYTEST_ARGS="-x tests/unit", for the benchmarks and for the demo.
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+LOAD_ARGS ?=
 DEMO_ARGS ?=
+# Messages of each class, and seconds of coverage-guided fuzzing.
+FUZZ_EXAMPLES ?= 10000
+FUZZ_SECONDS ?= 60
 # Tests and benchmarks have servers of their own, so that those of `make up` are left alone.
 TEST_FOLDER ?= .run/test
 BENCH_FOLDER ?= .run/bench
@@ -17,7 +21,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-index-url --no-config --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down status bench lock clean
+.PHONY: help demo test check audit fuzz up down status bench load lock clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name sentence; \
@@ -39,6 +43,16 @@ check: ## Run the linters, the type checker and the import rules.
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m dev.audit
+
+audit: ## Ask whether a locked package has a known vulnerability; warns where nobody can be asked.
+	@$(PYTHON) dev/bootstrap.py test
+	@$(BIN)/python -m dev.audit
+
+fuzz: ## Fuzz the intake: hostile messages by the ten thousands, then atheris for FUZZ_SECONDS.
+	@$(PYTHON) dev/bootstrap.py test
+	@OVERVIEW_HOSTILE_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/unit/test_hostile_messages.py
+	@$(BIN)/python -m fuzz.fuzz_intake -max_total_time=$(FUZZ_SECONDS) .run/fuzz
 
 up: MODE ?= services
 up: ## Start the private servers and leave them running (MODE=services|embedded).
@@ -59,6 +73,11 @@ bench: ## Measure on private servers (BENCH_MODES="services embedded", BENCH_ARG
 		$(SERVERS) run --mode $$mode --folder $(BENCH_FOLDER)/$$mode -- \
 			$(BIN)/python -m benchmarks --mode $$mode $(BENCH_ARGS) || exit 1; \
 	done
+
+load: ## Let many learners ask at once, with Locust (LOAD_ARGS="--users 100 --seconds 120").
+	@$(PYTHON) dev/bootstrap.py services
+	@$(SERVERS) run --mode services --folder $(BENCH_FOLDER)/load -- \
+		$(BIN)/python -m benchmarks.load $(LOAD_ARGS)
 
 lock: ## Choose package versions anew and write requirements/*.txt (needs uv).
 	@command -v $(UV) >/dev/null || { echo "uv is needed, for example: pipx install uv"; exit 2; }

@@ -5,16 +5,23 @@ sweeper enqueues it. Why each value is what it is: ``docs/decisions/0003-broker-
 """
 
 import os
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from celery.schedules import schedule
 from kombu import Exchange, Queue
 
+from lms_integration.broker import tls_options, without_tls_options
 from lms_integration.topology import quorum_arguments
 
 LIVE_QUEUE = "overview.live"
 BULK_QUEUE = "overview.bulk"
 
-broker_url = os.environ.get("OVERVIEW_BROKER_URL", "amqp://127.0.0.1:5672/overview")
+#: The broker as it was configured: ``broker_connection`` takes its TLS options from here.
+BROKER_ADDRESS = os.environ.get("OVERVIEW_BROKER_URL", "amqp://127.0.0.1:5672/overview")
+broker_url = without_tls_options(BROKER_ADDRESS)
+broker_use_ssl = tls_options(BROKER_ADDRESS)
 broker_heartbeat = 20
 broker_connection_timeout = 4
 broker_connection_retry_on_startup = True
@@ -60,6 +67,8 @@ task_publish_retry_policy = {
 task_soft_time_limit = 20
 task_time_limit = 30
 
+#: Refuses what cannot be read, so that the broker dead-letters it.
+worker_consumer = "overview_worker.refusals:RefusingConsumer"
 worker_prefetch_multiplier = 1
 worker_max_tasks_per_child = 20_000
 worker_max_memory_per_child = 400_000  # KiB
@@ -83,6 +92,8 @@ task_routes = {
     "overview.rebuild_overview": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
     "overview.sweep": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
     "overview.rebuild_overviews": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
+    "overview.inspect": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
+    "overview.keep_house": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
 }
 
 #: Keeps a worker's database connection from task to task: Celery's Django fix-up would close it
@@ -90,12 +101,42 @@ task_routes = {
 CELERY_DB_REUSE_MAX = 10_000
 
 SWEEP_PERIOD_SECONDS = 2.0
+INSPECT_PERIOD_SECONDS = 60.0
+#: How often it is asked whether the daily work has been done: a beat that was started anew an hour
+#: ago has forgotten when it asked last.
+KEEP_HOUSE_PERIOD_SECONDS = 3600.0
 beat_scheduler = "celery.beat:Scheduler"  # intervals only: nothing to remember in a file
+
+
+def _steady_now() -> datetime:
+    """Return a time that nobody sets: a clock put back by five minutes must not stop beat for five."""
+    return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=time.monotonic())
+
+
+def _every(seconds: float) -> schedule:
+    return schedule(seconds, nowfun=_steady_now)
+
+
+# With no worker running, sweeps must not pile up. RabbitMQ counts the seconds itself; Celery's own
+# "expires" is a moment by beat's clock, looked at by the worker's, which may be minutes ahead.
+_sweep_life: dict[str, Any] = (
+    {"expires": 3600.0} if _uses_redis else {"expiration": 5 * SWEEP_PERIOD_SECONDS}
+)
 beat_schedule = {
     "sweep": {
         "task": "overview.sweep",
-        "schedule": SWEEP_PERIOD_SECONDS,
-        # With no worker running, sweeps must not pile up.
-        "options": {"expires": 5 * SWEEP_PERIOD_SECONDS},
+        "schedule": _every(SWEEP_PERIOD_SECONDS),
+        "options": _sweep_life,
+    },
+    "inspect": {
+        "task": "overview.inspect",
+        "schedule": _every(INSPECT_PERIOD_SECONDS),
+        # Behind a full reindex it may have to wait; those that waited run once.
+        "options": {"expires": 10 * INSPECT_PERIOD_SECONDS},
+    },
+    "keep_house": {
+        "task": "overview.keep_house",
+        "schedule": _every(KEEP_HOUSE_PERIOD_SECONDS),
+        "options": {"expires": KEEP_HOUSE_PERIOD_SECONDS},
     },
 }

@@ -26,7 +26,9 @@ def main() -> int:
     parser.add_argument("--mode", choices=("embedded", "services"), default="services")
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
     parser.add_argument(
-        "--only", choices=("publish_to_visible", "rebuild_loop"), help="one benchmark of the two"
+        "--only",
+        choices=("publish_to_visible", "rebuild_loop", "read_path", "inspection"),
+        help="one benchmark alone; the last two are only run when they are asked for",
     )
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lms_integration.settings")
@@ -43,17 +45,21 @@ def main() -> int:
 
 def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     # Both need Django to be set up before their models are imported.
-    from benchmarks import publish_to_visible, rebuild_loop
+    from benchmarks import inspection, publish_to_visible, read_path, rebuild_loop
 
     def report(line: str) -> None:
         console.print(f"[dim]{options.mode}: {line}[/dim]")
 
     figures: dict[str, Any] = {}
+    logs = RESULTS / "logs" / options.mode
+    if options.only == "read_path":
+        return read_path.measure(log_folder=logs, quick=options.quick, report=report)
+    if options.only == "inspection":
+        return inspection.measure(quick=options.quick, report=report)
     if options.only != "publish_to_visible":
         figures |= rebuild_loop.measure(quick=options.quick, report=report)
     if options.only != "rebuild_loop":
         os.environ["OVERVIEW_LOG_LEVEL"] = "INFO"  # the workers': rebuilds are counted in their log
-        logs = RESULTS / "logs" / options.mode
         figures |= publish_to_visible.measure(log_folder=logs, quick=options.quick, report=report)
     return figures
 
@@ -89,6 +95,12 @@ def _print(figures: dict[str, Any], console: Console) -> None:
                 str(studio["p99_ms"]),
             )
         console.print(table)
+    if surveys := figures.get("inspection"):
+        table = Table(*surveys[0], title="one look at all courses")
+        for each in surveys:
+            table.add_row(*(str(value) for value in each.values()))
+        console.print(table)
+        console.print(f"compared in full: {figures['deep_check_per_second']} courses/s")
     if burst := figures.get("burst"):
         table = Table(*burst, title="burst for one course")
         table.add_row(*(str(value) for value in burst.values()))

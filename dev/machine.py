@@ -27,6 +27,8 @@ RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 POLICY = Path("/usr/sbin/policy-rc.d")
 LIBRARIES = {"libcurl.so.4": "libcurl4", "libcrypto.so.3": "libssl3", "libssl.so.3": "libssl3"}
 CLIENT_MODULES = ("mysqlclient", "mariadb", "libmariadb", "perconaserverclient")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OS_RELEASE = Path("/etc/os-release")
 INSTALL_BYTES = 1_500_000_000
 RUN_BYTES = 500_000_000
 
@@ -47,6 +49,17 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=f"{path}:/usr/local/sbin:/usr/sbin:/sbin")
 
 
+def find_browser() -> str | None:
+    """Give the path of a Chromium that tests can drive; Ubuntu's is a stub that wants a snap."""
+    found = (find_program(name) for name in BROWSERS)
+    return next((path for path in found if path and not _is_stub(Path(path))), None)
+
+
+def _is_stub(program: Path) -> bool:
+    with program.open("rb") as file:
+        return b"snap" in file.read(2000)
+
+
 def find_lacks(*, kind: str, installing: bool, folder: Path) -> list[Lack]:
     """List what is missing for `embedded`, `services` or `test`.
 
@@ -59,6 +72,8 @@ def find_lacks(*, kind: str, installing: bool, folder: Path) -> list[Lack]:
     if kind != "embedded":
         lacks += _servers()
         lacks += _compiler() if installing else []
+    if kind == "test":
+        lacks += _browser()
     return lacks
 
 
@@ -136,6 +151,17 @@ def _servers() -> list[Lack]:
     if not RABBITMQ_SERVER.exists():
         lacks.append(Lack("rabbitmq-server", "rabbitmq-server"))
     return lacks
+
+
+def _browser() -> list[Lack]:
+    """Ask for Chromium where a package brings it; Ubuntu's brings a snap, so tests are skipped there."""
+    if find_browser() or not _has_chromium_package():
+        return []
+    return [Lack("Chromium, in which the pages are tested", "chromium")]
+
+
+def _has_chromium_package() -> bool:
+    return not OS_RELEASE.exists() or "ID=ubuntu" not in OS_RELEASE.read_text().splitlines()
 
 
 def _compiler() -> list[Lack]:

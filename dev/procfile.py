@@ -21,6 +21,7 @@ _READY_WORDS = {
     "live": "ready.",
     "bulk": "ready.",
     "beat": "beat: Starting",
+    "web": "Booting worker",
 }
 
 
@@ -50,6 +51,12 @@ class ProcfileProcesses:
         Raises:
             NotReady: one of them ended or took too long.
         """
+        self.launch(*names)
+        for name in names:
+            self._wait_until_ready(name)
+
+    def launch(self, *names: str) -> None:
+        """Start processes side by side, and wait for none."""
         commands = parse_procfile((PROJECT / "Procfile").read_text()).processes
         for name in names:
             with self._log(name).open("wb") as output:
@@ -61,8 +68,10 @@ class ProcfileProcesses:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        for name in names:
-            self._wait_until_ready(name)
+
+    def pid(self, name: str) -> int:
+        """Return the pid of a process, which leads a process group of its own."""
+        return self._processes[name].pid
 
     def kill(self, name: str) -> None:
         """``kill -9`` a process and its children."""
@@ -72,15 +81,19 @@ class ProcfileProcesses:
 
     def stop_all(self) -> None:
         """Stop what runs: politely first, then not."""
-        for process in self._processes.values():
+        self.stop(*self._processes)
+
+    def stop(self, *names: str) -> None:
+        """Stop some of the processes: politely first, then not."""
+        processes = [self._processes.pop(name) for name in names]
+        for process in processes:
             process.send_signal(signal.SIGTERM)
-        for process in self._processes.values():
+        for process in processes:
             try:
                 process.wait(STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        self._processes.clear()
 
     def log(self, name: str) -> str:
         """Return what a process has logged since its last start."""

@@ -1,4 +1,5 @@
-"""System checks: what the database must be like for the rebuild protocol to hold.
+"""System checks: what the database must be like for the rebuild protocol to hold, and, with
+``check --deploy``, what must not be so in production (``deploy_rules``).
 
 They look at the database only where Django asks for that: ``migrate`` and ``check --database``.
 """
@@ -7,23 +8,39 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from lms_integration.conf import tombstone_days
+from lms_integration.deploy_rules import Problem, find_problems
+from lms_integration.deployment import AskedFor, deploy_settings, excess_right_problems
 from lms_integration.fields import MYSQL_KEY_COLLATION
-from lms_integration.models import OverviewMark, OverviewProjection, OverviewState
+from lms_integration.models import (
+    OverviewMark,
+    OverviewProjection,
+    OverviewRemoval,
+    OverviewState,
+    OverviewSuspect,
+    RebuildRecord,
+)
 
 #: Columns that tell courses apart in the pipeline's own tables: (table, column).
 KEY_COLUMNS = (
     (OverviewMark._meta.db_table, "course_key"),
     (OverviewState._meta.db_table, "course_key"),
     (OverviewProjection._meta.db_table, "course_key"),
+    (RebuildRecord._meta.db_table, "course_key"),
+    (OverviewSuspect._meta.db_table, "course_key"),
+    (OverviewRemoval._meta.db_table, "course_key"),
 )
 
 
 def register_checks() -> None:
     """Register all checks with Django; called once, when Django is ready."""
     checks.register(check_databases, checks.Tags.database)
+    checks.register(check_settings)
+    checks.register(check_deployment, checks.Tags.security, deploy=True)
 
 
 def check_databases(
@@ -33,6 +50,29 @@ def check_databases(
     return [
         message for alias in databases or () for message in database_messages(connections[alias])
     ]
+
+
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """Return which of our settings cannot be used."""
+    try:
+        tombstone_days()
+    except ImproperlyConfigured as error:
+        return [checks.Error(str(error), id="overview.E005")]
+    return []
+
+
+def check_deployment(
+    *, databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """Return what must be changed before production; SQL rights only where databases are named."""
+    problems = find_problems(deploy_settings(AskedFor()))
+    for alias in databases or ():
+        problems += excess_right_problems(connections[alias])
+    return [_message(problem) for problem in problems]
+
+
+def _message(problem: Problem) -> checks.CheckMessage:
+    return checks.Error(problem.what, hint=problem.todo, id=problem.id)
 
 
 def database_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:

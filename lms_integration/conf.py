@@ -6,8 +6,12 @@ Set them in the Django settings of the LMS, of Studio, or of the stand-alone pip
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from lms_integration.events import DEFAULT_SOURCE
+
+#: Certificates and enrolment lists name a deleted course by its tombstone: for so many days at least.
+MIN_TOMBSTONE_DAYS = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,3 +37,23 @@ def publisher_conf() -> PublisherConf:
         timeout_seconds=getattr(settings, "OVERVIEW_PUBLISH_TIMEOUT_SECONDS", 1.5),
         pause_seconds=getattr(settings, "OVERVIEW_PUBLISH_PAUSE_SECONDS", 5.0),
     )
+
+
+def tombstone_days() -> int:
+    """Return ``OVERVIEW_TOMBSTONE_DAYS``: how long a deleted course stays readable, in days.
+
+    Raises:
+        ImproperlyConfigured: less than ``MIN_TOMBSTONE_DAYS``, or no whole number.
+    """
+    days = getattr(settings, "OVERVIEW_TOMBSTONE_DAYS", 90)
+    if type(days) is not int or days < MIN_TOMBSTONE_DAYS:
+        raise ImproperlyConfigured(
+            f"OVERVIEW_TOMBSTONE_DAYS is {days!r}: a whole number of days is expected, at least "
+            f"{MIN_TOMBSTONE_DAYS}"
+        )
+    return days
+
+
+def deep_check_count() -> int:
+    """Return ``OVERVIEW_DEEP_CHECK_PER_MINUTE``: courses compared column by column; 0 for none."""
+    return int(getattr(settings, "OVERVIEW_DEEP_CHECK_PER_MINUTE", 500))

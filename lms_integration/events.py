@@ -85,6 +85,9 @@ class RebuildRequested(CourseEvent):
     routing_key: ClassVar[str] = "course.rebuild_requested"
 
 
+#: Marks of these start the clock of a publish: when will a reader see it?
+PUBLISH_EVENT_TYPES = (CoursePublished.type_name, CourseDeleted.type_name)
+
 Event = CoursePublished | CourseDeleted | RebuildRequested
 _EVENT_TYPES: dict[str, type[CoursePublished | CourseDeleted | RebuildRequested]] = {
     event_type.type_name: event_type
@@ -152,12 +155,26 @@ def _decode_json(body: bytes) -> dict[str, Any]:
         raise InvalidEvent(f"message of {len(body)} bytes: at most {EVENT_MAX_BYTES} are allowed")
     try:
         # RecursionError: deep nesting; ValueError: bad JSON, bad UTF-8, integers of 4,300 digits.
-        decoded = json.loads(body.decode("utf-8"))
+        decoded = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_unique_names, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"not JSON in UTF-8: {str(error)[:200]}") from error
     if not isinstance(decoded, dict):
         raise InvalidEvent(f"a JSON object is expected, not {type(decoded).__name__}")
     return decoded
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; one that names something twice would mean another course to another reader."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return values
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _text(values: dict[str, Any], name: str, *, max_length: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from lms_integration.database_clock import now_sql
-from lms_integration.events import CourseDeleted, CoursePublished, Event
+from lms_integration.events import PUBLISH_EVENT_TYPES, CourseDeleted, CoursePublished, Event
 from lms_integration.models import HELD_BACK_SECONDS
 
 #: ``announced_version`` of a course whose newest announcement is its delete.
@@ -21,14 +21,15 @@ ANNOUNCED_DELETE = ""
 
 _COLUMNS = (
     "course_key, wanted, done, attempts, last_error, announced_version, announced_at, "
-    "dirty_since, next_attempt_at, last_event_id, last_event_type, last_event_at"
+    "dirty_since, next_attempt_at, last_event_id, last_event_type, last_event_at, published_since, "
+    "delete_announced, rewrite"
 )
 
 # MySQL and MariaDB evaluate the assignments from left to right and let later ones see the new
 # values: what an expression compares is therefore assigned after it. VALUES(), because MariaDB does
 # not know the row alias of MySQL 8. An older announcement never hides a newer one. A mark on a course
 # that is held back may be what mends it, and begins a new dirty time: else its announcement would be
-# disbelieved at once, and the pipeline seem hours behind.
+# disbelieved at once, and the pipeline seem hours behind; the publish that waits does so all the same.
 _UPSERT_MYSQL = """
 INSERT INTO overview_mark ({columns}) VALUES {rows}
 ON DUPLICATE KEY UPDATE
@@ -46,6 +47,11 @@ ON DUPLICATE KEY UPDATE
     last_event_id = VALUES(last_event_id),
     last_event_type = VALUES(last_event_type),
     last_event_at = VALUES(last_event_at),
+    published_since = IF(wanted <= done OR published_since IS NULL,
+                         VALUES(published_since), published_since),
+    delete_announced = COALESCE(VALUES(delete_announced),
+                                IF(wanted <= done, NULL, delete_announced)),
+    rewrite = IF(wanted <= done, VALUES(rewrite), rewrite OR VALUES(rewrite)),
     wanted = wanted + 1
 """
 
@@ -67,6 +73,12 @@ ON CONFLICT (course_key) DO UPDATE SET
     last_event_id = excluded.last_event_id,
     last_event_type = excluded.last_event_type,
     last_event_at = excluded.last_event_at,
+    published_since = CASE WHEN wanted <= done OR published_since IS NULL
+        THEN excluded.published_since ELSE published_since END,
+    delete_announced = COALESCE(excluded.delete_announced,
+        CASE WHEN wanted <= done THEN NULL ELSE delete_announced END),
+    rewrite = CASE WHEN wanted <= done THEN excluded.rewrite
+        ELSE MAX(rewrite, excluded.rewrite) END,
     wanted = wanted + 1
 """
 
@@ -82,6 +94,10 @@ class CourseMark:
     announced_at: datetime | None = None
     event_id: str = ""
     event_type: str = ""
+    #: Write row, tabs and projection even where they are what the state remembers.
+    rewrite: bool = False
+    #: A publish that nobody announced has been waiting for so long already.
+    lost_for_seconds: int | None = None
 
 
 def mark_of(event: Event) -> CourseMark:
@@ -118,6 +134,7 @@ def mark_courses(
     Raises:
         django.db.DatabaseError: the database refused or did not answer.
     """
+    marks = list(marks)
     merged = merge_marks(marks)
     if not merged:
         return
@@ -128,10 +145,17 @@ def mark_courses(
         if not_before_seconds is None
         else now_sql(connection.vendor, offset_seconds=not_before_seconds)
     )
-    row = f"(%s, 1, 0, 0, '', %s, %s, {now}, {next_attempt}, %s, %s, {now})"
+    published = _published_since(marks, vendor=connection.vendor)
+    deleted = {
+        mark.course_key: mark.event_type == CourseDeleted.type_name
+        for mark in marks
+        if mark.event_type in PUBLISH_EVENT_TYPES
+    }
+    rewritten = {mark.course_key for mark in marks if mark.rewrite}
+    row = f"(%s, 1, 0, 0, '', %s, %s, {now}, {next_attempt}, %s, %s, {now}, {{since}}, %s, %s)"
     statement = _UPSERTS[connection.vendor].format(
         columns=_COLUMNS,
-        rows=", ".join([row] * len(merged)),
+        rows=", ".join(row.format(since=published.get(mark.course_key, "NULL")) for mark in merged),
         held_back=now_sql(connection.vendor, offset_seconds=HELD_BACK_SECONDS),
     )
     parameters: list[Any] = []
@@ -142,6 +166,8 @@ def mark_courses(
             connection.ops.adapt_datetimefield_value(_milliseconds(mark.announced_at)),
             mark.event_id,
             mark.event_type,
+            deleted.get(mark.course_key),
+            mark.course_key in rewritten,
         ]
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -155,6 +181,17 @@ def merge_marks(marks: Iterable[CourseMark]) -> Sequence[CourseMark]:
         if known is None or _announces_newer(mark, known):
             merged[mark.course_key] = mark
     return [merged[course_key] for course_key in sorted(merged)]
+
+
+def _published_since(marks: Sequence[CourseMark], *, vendor: str) -> dict[str, str]:
+    """Return ``{course key: SQL of when its publish was marked}``, for publishes only."""
+    since: dict[str, str] = {}
+    for mark in marks:
+        if mark.lost_for_seconds is not None:
+            since[mark.course_key] = now_sql(vendor, offset_seconds=-mark.lost_for_seconds)
+        elif mark.event_type in PUBLISH_EVENT_TYPES:
+            since.setdefault(mark.course_key, now_sql(vendor))
+    return since
 
 
 def _announces_newer(mark: CourseMark, known: CourseMark) -> bool:

@@ -19,6 +19,7 @@ from lms_integration.fields import (
     IgnoringCaseTextField,
 )
 from lms_integration.listing import CATALOG_VISIBILITY_LENGTH
+from lms_integration.log_lines import one_line
 from lms_integration.overview_properties import OverviewProperties
 from lms_integration.overview_reads import OverviewReads
 
@@ -191,11 +192,25 @@ class OverviewProjection(models.Model):
     overview_html = models.TextField(null=True)
 
     class Meta:
-        """Ours; the last index alone answers how many courses the public list has."""
+        """Ours; the first index alone answers a page of the public list, the last how many there are."""
 
         db_table = "overview_projection"
         indexes = (
-            models.Index(fields=["sort_key", "course_key"], name="overview_projection_sort"),
+            models.Index(
+                fields=[
+                    "sort_key",
+                    "course_key",
+                    "visible_to_staff_only",
+                    "catalog_visibility",
+                    "invitation_only",
+                    "enrollment_start",
+                    "enrollment_end",
+                    "start",
+                    "end",
+                    "mobile_available",
+                ],
+                name="overview_projection_sort",
+            ),
             models.Index(fields=["org", "sort_key"], name="overview_projection_org"),
             models.Index(
                 fields=[
@@ -237,6 +252,13 @@ class OverviewMark(models.Model):
     announced_at = models.DateTimeField(null=True)
     #: Since when the course is dirty, by the database's clock; NULL while it is clean.
     dirty_since = models.DateTimeField(null=True)
+    #: Since when the oldest publish or delete waits that no rebuild has answered; NULL without one.
+    published_since = models.DateTimeField(null=True)
+    #: Whether the newest event of a publish or delete was a delete, with or without a time; NULL where
+    #: there was none since the course was clean.
+    delete_announced = models.BooleanField(null=True)
+    #: The next rebuild writes row, tabs and projection even where they are what the state remembers.
+    rewrite = models.BooleanField(default=False, db_default=False)
     #: Failed or early attempts since the newest finished rebuild or mark.
     attempts = models.PositiveIntegerField(default=0)
     #: Not to be enqueued by the sweeper before this time; NULL means at once.
@@ -273,9 +295,14 @@ class OverviewState(models.Model):
     #: too, for workers of the release before that still make states while this one is rolled out.
     projection_hash = models.CharField(max_length=64, default="", db_default="", blank=True)
     deleted = models.BooleanField(default=False)
+    #: A short digest of each column that was written last, one after the other, so that a rebuild
+    #: can tell which ones it changes; '' for a course without a row.
+    column_digests = models.CharField(max_length=1000, default="", db_default="", blank=True)
     #: Counts the real changes of the row, its tabs and its projection: writes and deletes, not
     #: unchanged rebuilds.
     row_seq = models.PositiveBigIntegerField(default=0)
+    #: Counts the rebuild records of the course, also those that are no longer kept.
+    record_seq = models.PositiveBigIntegerField(default=0, db_default=0)
     built_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True)
     #: Fields whose stored value was bad and that took their default: field, value, reason.
@@ -290,6 +317,59 @@ class OverviewState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.course_key} {self.source_version}"
+
+
+class RecordedOutcome(models.TextChoices):
+    """How a rebuild ended of which a record is kept."""
+
+    CREATED = "created", "created: the course had no row"
+    WRITTEN = "written", "written: something changed"
+    DELETED = "deleted", "deleted: the course had left the index"
+    FAULTY = "faulty", "faulty: the last good row was kept"
+
+
+class RebuildRecord(models.Model):
+    """What one rebuild that changed something, or failed for good, has read, done and taken.
+
+    A ring: the last few of each course, written in the transaction of the change itself. Rebuilds
+    that change nothing leave none, and neither do those that were put off; how often that happened
+    before is in ``attempts``.
+    """
+
+    pk = models.CompositePrimaryKey("course_key", "slot")
+    course_key = CourseKeyCharField()
+    slot = models.PositiveSmallIntegerField()  #: place in the ring
+    sequence = models.PositiveBigIntegerField()  #: 1 for the first record ever made of the course
+    recorded_at = models.DateTimeField()  #: by the database's clock
+    outcome = models.CharField(max_length=20, choices=RecordedOutcome.choices)
+    source_version = models.CharField(max_length=24, default="", blank=True)  #: that was read
+    source_updated_at = models.DateTimeField(null=True)
+    builder_version = models.PositiveIntegerField(default=0)
+    row_seq = models.PositiveBigIntegerField(default=0)  #: of the row after it
+    #: The event that marked the course last before the rebuild read it.
+    event_id = models.CharField(max_length=64, default="", blank=True)
+    event_type = models.CharField(max_length=100, default="", blank=True)
+    event_at = models.DateTimeField(null=True)
+    #: Attempts before this one that came to nothing, and why the last of them did.
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=500, default="", blank=True)
+    waited_ms = models.FloatField(default=0.0)  #: from the first mark until the lock was taken
+    read_ms = models.FloatField(default=0.0)
+    build_ms = models.FloatField(default=0.0)
+    write_ms = models.FloatField(default=0.0)  #: until this record, without the commit
+    course_count = models.PositiveIntegerField(default=1)  #: courses that were read together
+    #: ``{column: its new value, cut short}``; NULL where that is not known.
+    changed_columns = models.JSONField(null=True)
+    error = models.CharField(max_length=500, default="", blank=True)
+    worker = models.CharField(max_length=100, default="", blank=True)  #: host and process
+
+    class Meta:
+        """Ours; read by course."""
+
+        db_table = "overview_rebuild_record"
+
+    def __str__(self) -> str:
+        return f"{self.course_key} {self.sequence} {self.outcome}"
 
 
 class OverviewTombstone(models.Model):
@@ -318,13 +398,14 @@ class DeadLetterOrigin(models.TextChoices):
 
     INTAKE = "intake", "intake: the event could not be read"
     REBUILD = "rebuild", "rebuild: the course cannot become an overview"
+    TASK = "task", "task: a rebuild crashed or ran out of time, again and again"
     BROKER = "broker", "broker: delivered too often, or refused by a worker"
 
 
 class DeadLetter(models.Model):
     """One thing that nobody will retry by itself; repetitions of it are counted, not repeated."""
 
-    #: Hash of what makes it the same thing again: origin, course or body, and reason.
+    #: Hash of what makes it the same thing again: origin, course, reason and body.
     fingerprint = models.CharField(max_length=64, unique=True)
     origin = models.CharField(max_length=20, choices=DeadLetterOrigin.choices)
     course_key = models.CharField(max_length=255, default="", blank=True)
@@ -344,10 +425,12 @@ class DeadLetter(models.Model):
         indexes = (
             models.Index(fields=["last_seen_at"], name="overview_dead_letter_seen"),
             models.Index(fields=["course_key"], name="overview_dead_letter_course"),
+            models.Index(fields=["origin", "first_seen_at"], name="overview_dead_letter_age"),
         )
+        permissions = (("replay_deadletter", "Can replay dead letter"),)
 
     def __str__(self) -> str:
-        return f"{self.origin} {self.course_key} {self.reason[:60]}"
+        return one_line(f"{self.origin} {self.course_key} {self.reason[:60]}")
 
 
 class DatabaseIdentity(models.Model):
@@ -362,3 +445,132 @@ class DatabaseIdentity(models.Model):
 
     def __str__(self) -> str:
         return str(self.database_id)
+
+
+class OverviewJob(models.Model):
+    """One periodic job: when it began last, so that several beats run it once, and where it is."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    started_at = models.DateTimeField(null=True)
+    #: The course key that a rolling job goes on after.
+    after_key = models.CharField(max_length=COURSE_KEY_MAX_LENGTH, default="", blank=True)
+
+    class Meta:
+        """Ours."""
+
+        db_table = "overview_job"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OverviewInspection(models.Model):
+    """One pass of the inspector: what it saw, found and had marked."""
+
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)  #: NULL while it runs, and if it failed
+    course_count = models.PositiveIntegerField(default=0)  #: in the course index
+    #: ``{kind: courses}`` of the differences that have stood for the grace.
+    findings = models.JSONField(default=dict)
+    suspected_count = models.PositiveIntegerField(default=0)  #: differences younger than that
+    marked_count = models.PositiveIntegerField(default=0)
+    checked_count = models.PositiveIntegerField(default=0)  #: courses compared column by column
+    drifted_columns = models.JSONField(default=dict)  #: ``{column: courses}``
+    error = models.CharField(max_length=500, default="", blank=True)
+
+    class Meta:
+        """Ours; listed newest first, kept for a month."""
+
+        db_table = "overview_inspection"
+        indexes = (models.Index(fields=["started_at"], name="overview_inspection_started"),)
+
+    def __str__(self) -> str:
+        return f"{self.started_at} {self.findings}"
+
+
+class OverviewSuspect(models.Model):
+    """One difference that the inspector has seen and that may still be a publish on its way."""
+
+    course_key = CourseKeyCharField(primary_key=True)
+    #: What exactly differs: another one begins a new grace.
+    fingerprint = models.CharField(max_length=200)
+    seen_at = models.DateTimeField()  #: for the first time
+
+    class Meta:
+        """Ours."""
+
+        db_table = "overview_suspect"
+
+    def __str__(self) -> str:
+        return f"{self.course_key} {self.fingerprint}"
+
+
+class OverviewServed(models.Model):
+    """One publish that became visible: how long it took and, of a late one, why.
+
+    Written by the rebuild; counted into ``overview_freshness`` every minute, whereupon only the late
+    ones are kept.
+    """
+
+    course_key = CourseKeyCharField()
+    served_at = models.DateTimeField()
+    latency_ms = models.PositiveBigIntegerField()
+    reason = models.CharField(max_length=20, default="", blank=True)  #: a ``LateReason``
+    detail = models.CharField(max_length=200, default="", blank=True)
+    counted = models.BooleanField(default=False)
+
+    class Meta:
+        """Ours."""
+
+        db_table = "overview_served"
+        indexes = (models.Index(fields=["counted", "served_at"], name="overview_served_counted"),)
+
+    def __str__(self) -> str:
+        return f"{self.course_key} {self.latency_ms} ms {self.reason}"
+
+
+class OverviewFreshness(models.Model):
+    """The publishes that became visible in one hour, by how long that took."""
+
+    hour = models.DateTimeField(primary_key=True)
+    total = models.PositiveBigIntegerField(default=0)
+    within_1_second = models.PositiveBigIntegerField(default=0)
+    within_10_seconds = models.PositiveBigIntegerField(default=0)
+    within_60_seconds = models.PositiveBigIntegerField(default=0)
+    within_5_minutes = models.PositiveBigIntegerField(default=0)
+    max_ms = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        """Ours."""
+
+        db_table = "overview_freshness"
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.total}"
+
+
+class RemovalStatus(models.TextChoices):
+    """What became of a course that vanished from the index without an announcement."""
+
+    REMOVED = "removed", "removed: within the limit"
+    HELD = "held", "held: waits for a person's word"
+    ALLOWED = "allowed", "allowed: the next rebuild removes it"
+    REFUSED = "refused", "refused: its row stays"
+
+
+class OverviewRemoval(models.Model):
+    """One course that vanished from the index without an announcement, and what became of it."""
+
+    course_key = CourseKeyCharField(primary_key=True)
+    status = models.CharField(max_length=10, choices=RemovalStatus.choices)
+    changed_at = models.DateTimeField()
+    reason = models.CharField(max_length=500, default="", blank=True)
+
+    class Meta:
+        """Ours; the rows of a deployment that loses no events are few."""
+
+        db_table = "overview_removal"
+        indexes = (models.Index(fields=["status", "changed_at"], name="overview_removal_status"),)
+
+    def __str__(self) -> str:
+        return f"{self.course_key} {self.status}"

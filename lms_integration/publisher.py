@@ -17,7 +17,12 @@ from kombu import Connection, Producer
 from lms_integration.broker import broker_connection, open_connection, shown_url
 from lms_integration.conf import PublisherConf, publisher_conf
 from lms_integration.events import CONTENT_TYPE, Event, encode_event
-from lms_integration.topology import dead_letter_queue, event_exchange, event_queue
+from lms_integration.topology import (
+    dead_letter_queue,
+    declare_queues,
+    event_exchange,
+    event_queue,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -148,12 +153,10 @@ class _EventChannel:
             self._conf.broker_url, timeout_seconds=self._conf.timeout_seconds
         )
         self._connection = connection
-        channel = open_connection(connection).channel()
         # An event for which no queue is bound is confirmed and gone: declare before publishing.
-        for queue in (event_queue(), dead_letter_queue()):
-            queue(channel).declare()
+        declare_queues(open_connection(connection), (event_queue(), dead_letter_queue()))
         returns = self._on_return if connection.transport.driver_type == "amqp" else None
-        self._producer = Producer(channel, on_return=returns)
+        self._producer = Producer(connection.channel(), on_return=returns)
         return self._producer
 
     def _on_return(self, exception: Exception, *_: object) -> None:

@@ -18,6 +18,7 @@ SECRET_KEY = os.environ.get("OVERVIEW_SECRET_KEY", "") or UNSET_SECRET_KEY
 ALLOWED_HOSTS = os.environ.get("OVERVIEW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -92,6 +93,9 @@ LMS_ROOT_URL = os.environ.get("OVERVIEW_LMS_ROOT_URL", "http://localhost:8000")
 #: What other servers send as ``X-Edx-Api-Key``; unset refuses all.
 EDX_API_KEY = os.environ.get("OVERVIEW_API_KEY", "") or None
 PLATFORM_NAME = os.environ.get("OVERVIEW_PLATFORM_NAME", "Open edX")
+#: Before the path of course images on the pages; '' is their own host, unset the LMS.
+OVERVIEW_IMAGE_BASE_URL = os.environ.get("OVERVIEW_IMAGE_BASE_URL")
+CSRF_FAILURE_VIEW = "lms_integration.dashboard.errors.csrf_failure"
 
 #: Raise where a request reaches MongoDB or the broker, or writes an overview: for tests and staging.
 OVERVIEW_GUARD_REQUESTS = os.environ.get("OVERVIEW_GUARD_REQUESTS", "") == "1"
@@ -113,7 +117,8 @@ REST_FRAMEWORK = {
 _JWT_KEY = os.environ.get("OVERVIEW_JWT_KEY", "")
 SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": "RS512" if _JWT_KEY.startswith("-----BEGIN") else "HS256",
-    "SIGNING_KEY": "",
+    # Nothing is signed here; the library verifies HS256 with the key that it would sign with.
+    "SIGNING_KEY": "" if _JWT_KEY.startswith("-----BEGIN") else _JWT_KEY,
     "VERIFYING_KEY": _JWT_KEY,
     "ISSUER": os.environ.get("OVERVIEW_JWT_ISSUER", "") or None,
     "AUDIENCE": os.environ.get("OVERVIEW_JWT_AUDIENCE", "") or None,
@@ -129,6 +134,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Open edX's mobile, enrolment, courses and learner home endpoints, from SQL alone.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "lms_integration.http.openapi.describe_addresses",
+    ],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     # The pages of the browsable document come from this server, not from a stranger's.
@@ -141,7 +150,8 @@ def database_settings(url: str) -> dict[str, Any]:
     """Return Django's settings for a ``mysql://`` or ``sqlite:///`` URL, with what correctness needs.
 
     MySQL and MariaDB: READ COMMITTED (a plain read must not pin an old snapshot), strict mode, a
-    short lock wait. SQLite: write transactions take the lock at BEGIN, write-ahead log.
+    short lock wait; with ``?ssl-ca=/path`` TLS with the server's certificate and name verified,
+    unless ``ssl_mode`` says otherwise. SQLite: write transactions take the lock at BEGIN, write-ahead log.
     """
     parsed: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=600))
     options: dict[str, Any] = dict(parsed.get("OPTIONS", {}))
@@ -155,6 +165,8 @@ def database_settings(url: str) -> dict[str, Any]:
             "init_command": "SET SESSION sql_mode = 'TRADITIONAL,ONLY_FULL_GROUP_BY', "
             "innodb_lock_wait_timeout = 5",
         }
+        if "ssl" in options:  # ?ssl-ca=…: else the driver takes any certificate, or none
+            options.setdefault("ssl_mode", "VERIFY_IDENTITY")
     if parsed["ENGINE"] == "django.db.backends.sqlite3":
         options |= {
             "transaction_mode": "IMMEDIATE",
@@ -184,7 +196,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        # Names of courses and words of errors are others': they must not break or forge a line.
+        "line": {
+            "()": "lms_integration.log_lines.OneLineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("OVERVIEW_LOG_LEVEL", "INFO")},

@@ -5,9 +5,11 @@ RabbitMQ: quorum queue, bounded, with a delivery limit and at-least-once dead-le
 set). Redis ignores the arguments.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from kombu import Exchange, Queue
+from amqp import AccessRefused
+from kombu import Connection, Exchange, Queue
 
 from lms_integration.events import EXCHANGE, QUEUE, ROUTING_PATTERN
 
@@ -52,3 +54,24 @@ def dead_letter_queue() -> Queue:
         durable=True,
         queue_arguments={"x-queue-type": "quorum", "x-max-length": 1_000_000},
     )
+
+
+def declare_queues(connection: Connection, queues: Sequence[Queue]) -> None:
+    """Declare queues with their exchanges, or, where the account may not, see that they are there.
+
+    An account that only publishes should have no right to configure; the workers' declares for it.
+
+    Raises:
+        amqp.NotFound: a queue is not there, and this account may not make it.
+        kombu.exceptions.OperationalError, OSError: the broker did not answer.
+    """
+    try:
+        channel: Any = connection.channel()
+        for queue in queues:
+            queue(channel).declare()
+        channel.close()
+    except AccessRefused:  # it has closed the channel
+        passive: Any = connection.channel()
+        for queue in queues:
+            passive.queue_declare(queue.name, passive=True)
+        passive.close()

@@ -1,16 +1,25 @@
 """URLs of the web process."""
 
+from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
+from lms_integration.dashboard.urls import page_urls
 from lms_integration.health import health
+from lms_integration.self_enrollment import SelfEnrollments
 
 urlpatterns = [
     path("health", health, name="health"),
+    path("admin/", admin.site.urls),
     path("api-docs/", SpectacularSwaggerView.as_view(url_name="openapi"), name="api-docs"),
     path("api-docs/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("", include("lms_integration.mobile.urls")),
     path("", include("lms_integration.enrollments.urls")),
     path("", include("lms_integration.courses.urls")),
-    path("", include("lms_integration.dashboard.urls")),
+    path("", include(list(page_urls(SelfEnrollments())))),
 ]
+
+handler400 = "lms_integration.dashboard.errors.bad_request"
+handler403 = "lms_integration.dashboard.errors.forbidden"
+handler404 = "lms_integration.dashboard.errors.not_found"
+handler500 = "lms_integration.dashboard.errors.server_error"

@@ -4,9 +4,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from lms_integration.http.authentication import refuse_unset_secret
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lms_integration.settings")
 
 application = get_wsgi_application()
+
+# What it stands in imports models, which only exist from here on.
+from lms_integration.http.authentication import refuse_unset_secret  # noqa: E402
+
 refuse_unset_secret()

@@ -9,8 +9,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from pymongo import MongoClient
 
+from lms_integration.data import COURSE_OVERVIEW_VERSION
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings, ImageSetSettings
+from overview_worker.inspection_ports import CurrentVersions, InspectionStore
+from overview_worker.inspector import Inspector, MergingSurveyor
 from overview_worker.modulestore.mongo import (
     CourseIndex,
     MongoConf,
@@ -22,7 +25,9 @@ from overview_worker.modulestore.sql_index import SqlCourseIndex
 from overview_worker.ports import Modulestore, OverviewStore
 from overview_worker.rebuild import BUILDER_VERSION, Build
 from overview_worker.store.conf import StoreConf
+from overview_worker.store.inspection_store import DjangoInspectionStore
 from overview_worker.store.overview_store import DjangoOverviewStore
+from overview_worker.store.sql_survey import SqlSurveyor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +37,7 @@ class Dependencies:
     modulestore: Modulestore
     store: OverviewStore
     build: Build
+    inspector: Inspector
 
 
 def dependencies() -> Dependencies:
@@ -59,15 +65,24 @@ def make_dependencies(
     client: MongoClient[dict[str, Any]], conf: MongoConf, builder: BuilderSettings
 ) -> Dependencies:
     """Wire real adapters to a given MongoDB client and settings."""
+    modulestore = MongoModulestore(client, conf, index=_course_index(client, conf))
+    store_conf = StoreConf(
+        builder_version=BUILDER_VERSION, catalog_owns_language=builder.catalog_owns_language
+    )
+    build = partial(build_overview, settings=builder)
+    inspection_store = DjangoInspectionStore(store_conf)
     return Dependencies(
-        modulestore=MongoModulestore(client, conf, index=_course_index(client, conf)),
-        store=DjangoOverviewStore(
-            StoreConf(
-                builder_version=BUILDER_VERSION,
-                catalog_owns_language=builder.catalog_owns_language,
-            )
+        modulestore=modulestore,
+        store=DjangoOverviewStore(store_conf),
+        build=build,
+        inspector=Inspector(
+            modulestore=modulestore,
+            store=inspection_store,
+            surveyor=_surveyor(modulestore, inspection_store, store_conf),
+            build=build,
+            current=CurrentVersions(builder=BUILDER_VERSION, schema=COURSE_OVERVIEW_VERSION),
+            catalog_owns_language=builder.catalog_owns_language,
         ),
-        build=partial(build_overview, settings=builder),
     )
 
 
@@ -107,6 +122,14 @@ def builder_settings() -> BuilderSettings:
         catalog_owns_language=_setting("OVERVIEW_CATALOG_OWNS_LANGUAGE", False),
         image_set=None if image_set is None else ImageSetSettings(**image_set),
     )
+
+
+def _surveyor(
+    modulestore: Modulestore, store: InspectionStore, conf: StoreConf
+) -> MergingSurveyor | SqlSurveyor:
+    if _setting("OVERVIEW_COURSE_INDEX", "mongodb") == "mysql":
+        return SqlSurveyor(conf)
+    return MergingSurveyor(modulestore=modulestore, store=store)
 
 
 def _course_index(client: MongoClient[dict[str, Any]], conf: MongoConf) -> CourseIndex:

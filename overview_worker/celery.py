@@ -5,6 +5,7 @@ import os
 from celery import Celery
 
 from overview_worker.compression import refuse_compressed_messages
+from overview_worker.tolerant_amqp import tolerate_unreadable_messages
 
 # Celery's Django fix-up looks for this when the app is made, and runs django.setup() before the
 # tasks are imported. In an Open edX deployment it is set already.
@@ -14,3 +15,4 @@ app = Celery("overview_worker")
 app.config_from_object("celeryconfig")
 app.autodiscover_tasks(["overview_worker"])
 refuse_compressed_messages()
+tolerate_unreadable_messages()

@@ -98,6 +98,7 @@ class DeadLetterSource(Enum):
 
     INTAKE = "intake"  #: an event that could not be read
     REBUILD = "rebuild"  #: a course that cannot become an overview
+    TASK = "task"  #: a rebuild that crashed or ran out of time, again and again
     BROKER = "broker"  #: a message that was delivered too often, or that a worker refused
 
 

@@ -4,6 +4,10 @@
 or the message is at fault, record it and go on. Anything else is a bug.
 """
 
+#: How the messages begin that say which server was away.
+MODULESTORE_TROUBLE = ("MongoDB did not answer", "course index in SQL")
+STORE_TROUBLE = "overview database"
+
 
 class OverviewError(Exception):
     """Base of the pipeline's own errors."""

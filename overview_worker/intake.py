@@ -21,13 +21,15 @@ from kombu.message import Message
 
 from lms_integration.course_keys import is_course_key
 from lms_integration.events import CONTENT_TYPE, EVENT_MAX_BYTES, Event, InvalidEvent, decode_event
+from lms_integration.log_lines import one_line
 from lms_integration.topology import (
     DEAD_LETTER_EXCHANGE_NAME,
     dead_letter_queue,
     event_queue,
 )
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
-from overview_worker.errors import RetryableError
+from overview_worker.errors import SHOWN_VALUE_LENGTH, RetryableError, shown_value
+from overview_worker.tolerant_amqp import UNREADABLE_HEADER
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +119,8 @@ class Intake:
         connection.connect()
         channel: Any = connection.channel()
         channel.basic_qos(0, PREFETCH_COUNT, False)
+        # Else py-amqp decodes a body with whatever codec its sender names; punycode is quadratic.
+        channel.auto_decode = False
         consumer = Consumer(
             channel,
             queues=[event_queue(), dead_letter_queue()],
@@ -133,7 +137,7 @@ class Intake:
                     self._process(connection)
 
     def _collect_undecodable(self, message: Message, error: Exception) -> None:
-        logger.warning("undecodable message: %s", error)
+        logger.warning("undecodable message: %s", one_line(str(error)))
         self._batch.append(message)
 
     def _collect(self, connection: Connection) -> None:
@@ -197,8 +201,9 @@ def sort_messages(messages: Sequence[Message]) -> SortedBatch:
             _refuse_encoding(message)
             events.append(decode_event(body))
         except InvalidEvent as error:
-            logger.warning("dead letter: %s", error)
-            dead_letters.append(_intake_dead_letter(message, body, str(error)))
+            reason = one_line(str(error))
+            logger.warning("dead letter: %s", reason)
+            dead_letters.append(_intake_dead_letter(message, body, reason))
     return SortedBatch(events=tuple(events), dead_letters=tuple(dead_letters))
 
 
@@ -208,9 +213,12 @@ def _body_of(message: Message) -> bytes:
 
 
 def _refuse_encoding(message: Message) -> None:
+    headers = _headers_of(message)
+    if UNREADABLE_HEADER in headers:
+        raise InvalidEvent(f"unreadable properties: {shown_value(headers[UNREADABLE_HEADER])}")
     if message.errors:
-        raise InvalidEvent(f"message could not be unpacked: {message.errors[0][1]}")
-    if (message.headers or {}).get("compression"):
+        raise InvalidEvent(f"message could not be unpacked: {str(message.errors[0][1])[:200]}")
+    if headers.get("compression"):
         raise InvalidEvent("compressed messages are refused")
     content_type = str(message.content_type or "").partition(";")[0].strip()
     if content_type not in _JSON_CONTENT_TYPES:
@@ -243,10 +251,15 @@ def _came_from_dead_letter_queue(message: Message) -> bool:
     return bool((message.delivery_info or {}).get("exchange") == DEAD_LETTER_EXCHANGE_NAME)
 
 
+def _headers_of(message: Message) -> Mapping[str, Any]:
+    """Return the headers; none where what stands in their place is something else."""
+    headers = message.headers
+    return headers if isinstance(headers, Mapping) else {}
+
+
 def _death_of(message: Message) -> Mapping[str, Any]:
     """Return the broker's newest note on why it gave the message up; empty if it left none."""
-    headers: Mapping[str, Any] = message.headers or {}
-    deaths = headers.get("x-death")
+    deaths = _headers_of(message).get("x-death")
     newest = deaths[0] if isinstance(deaths, list) and deaths else None
     return newest if isinstance(newest, Mapping) else {}
 
@@ -258,15 +271,20 @@ def _expired(message: Message) -> bool:
 
 def _broker_dead_letter(message: Message, body: bytes) -> DeadLetterEntry:
     death = _death_of(message)
-    task = (message.headers or {}).get("task", "")
+    task = _shown_header(_headers_of(message).get("task", ""))
     what = f"task {task}" if task else "message"
+    queue, reason = (_shown_header(death.get(name)) for name in ("queue", "reason"))
     return DeadLetterEntry(
         source=DeadLetterSource.BROKER,
-        reason=f"{what} dead-lettered from {death.get('queue')}: {death.get('reason')}",
+        reason=f"{what} dead-lettered from {queue}: {reason}",
         course_key=_task_course(body) if task else _subject_of(body),
         body=body,
         content_type=str(message.content_type or ""),
     )
+
+
+def _shown_header(value: object) -> str:
+    return one_line(value[:SHOWN_VALUE_LENGTH]) if isinstance(value, str) else shown_value(value)
 
 
 def _task_course(body: bytes) -> str:

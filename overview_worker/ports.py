@@ -5,7 +5,7 @@ Adapters: ``modulestore.mongo`` and ``store``; in-memory twins: ``testing``.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -43,6 +43,8 @@ class Modulestore(Protocol):
     def iter_published(self) -> Iterator[PublishedPointer]:
         """Yield the index entry of every course with a published branch; libraries are skipped.
 
+        In the order of the keys' bytes, and in pages: an index is larger than memory should be.
+
         Raises:
             ModulestoreUnavailable: the index did not answer.
         """
@@ -58,11 +60,25 @@ class StoredState:
     content_hash: str = ""
     tabs_hash: str = ""
     projection_hash: str = ""
+    column_digests: str = ""  #: of all columns that were written last; ``column_changes``
     deleted: bool = False
     row_seq: int = 0
+    record_seq: int = 0  #: how many rebuild records have been made of the course
+    fault: str | None = None  #: why the newest published version could not be built
     has_row: bool = False  #: the overview row exists, whatever the state says
     #: Another course that has the row, in a table whose collation cannot tell the two keys apart.
     collides_with: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkNotes:
+    """What a mark says beside its counters; for the story of the row, decides nothing."""
+
+    event_id: str = ""
+    event_type: str = ""
+    event_at: datetime | None = None
+    attempts: int = 0  #: failed or early ones since the mark
+    last_error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,11 +92,25 @@ class LockedCourse:
     announced_at: datetime | None
     dirty_seconds: float  #: how long the course has been dirty, by the database's clock
     state: StoredState
+    #: How long a publish or delete has been waiting that no rebuild has answered; None without one.
+    published_seconds: float | None = None
+    rewrite: bool = False  #: write everything, also what is as the state remembers it
+    delete_is_announced: bool = False  #: the newest announcement is a delete
+    notes: MarkNotes = field(default_factory=MarkNotes)
 
     @property
     def is_dirty(self) -> bool:
         """Whether somebody wants a rebuild that has not been done."""
         return self.wanted > self.done
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebuildEffort:
+    """What a rebuild of one course took until it was written; for the story of the row."""
+
+    read_ms: float = 0.0  #: to read the source, of all courses that were read together
+    build_ms: float = 0.0
+    course_count: int = 1  #: courses that were read together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +126,26 @@ class WriteOverview:
     row_changed: bool
     tabs_changed: bool
     projection_changed: bool
+    column_digests: str = ""
+    #: ``{column: its new value, cut short}``; None where the columns cannot be told.
+    changed_columns: Mapping[str, str] | None = None
+    effort: RebuildEffort = field(default_factory=RebuildEffort)
 
     @property
     def anything_changed(self) -> bool:
         """Whether a reader will see a difference."""
         return self.row_changed or self.tabs_changed or self.projection_changed
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it differs from what the state remembers, or there was no row: not a mere rewrite."""
+        state = self.course.state
+        return (
+            not state.has_row
+            or self.content_hash != state.content_hash
+            or self.tabs_hash != state.tabs_hash
+            or self.projection_hash != state.projection_hash
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +153,17 @@ class RemoveOverview:
     """Leave a tombstone: the course is gone from the index."""
 
     course: LockedCourse
+    #: Nobody announced or allowed it: it counts for the brake on mass deletes.
+    counts: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldRemoval:
+    """Keep the row of a course that is gone from the index, until a person has said a word."""
+
+    course: LockedCourse
+    reason: str
+    refused: bool = False  #: the word has been said: the row stays, and nothing more is to be done
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,9 +188,36 @@ class RecordFault:
     course: LockedCourse
     pointer: PublishedPointer | None
     error: PermanentError
+    effort: RebuildEffort = field(default_factory=RebuildEffort)
 
 
-Change = WriteOverview | RemoveOverview | NothingToBuild | PostponeRebuild | RecordFault
+Change = (
+    WriteOverview | RemoveOverview | HoldRemoval | NothingToBuild | PostponeRebuild | RecordFault
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemovalCensus:
+    """What the brake on mass deletes goes by, counted while no other worker can remove a course."""
+
+    live_count: int  #: courses with a row, those to be removed among them
+    recent_count: int  #: removed lately without an announcement
+    held_count: int  #: that wait for a person's word
+    #: Of those asked for: their delete has been announced, if only since they were locked.
+    announced: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()  #: of those asked for: a person lets them go
+    refused: frozenset[str] = frozenset()  #: of those asked for: a person keeps them
+
+
+def leaves_record(change: Change) -> bool:
+    """Whether a rebuild record is kept of ``change``: it changed something, or failed for good."""
+    match change:
+        case WriteOverview():
+            return change.is_news
+        case RemoveOverview() | RecordFault():
+            return True
+        case _:
+            return False
 
 
 class RebuildTransaction(Protocol):
@@ -145,8 +228,18 @@ class RebuildTransaction(Protocol):
         """The courses that are locked, by key; those that another rebuild holds are absent."""
         ...
 
+    def removal_census(self, course_keys: Sequence[str]) -> RemovalCensus:
+        """Count for the brake; others who ask wait until this transaction has ended.
+
+        Raises:
+            StoreUnavailable: another worker did not end its transaction in time.
+        """
+        ...
+
     def apply(self, changes: Sequence[Change]) -> None:
-        """Write ``changes``; the marks' ``done`` comes last. Committed when the context ends.
+        """Write ``changes`` with their rebuild records; the marks' ``done`` comes last.
+
+        Committed when the context ends.
 
         Raises:
             RowRefused: the database refused a value; the transaction must be left.

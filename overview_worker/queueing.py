@@ -8,6 +8,8 @@ from kombu import Producer
 REBUILD_OVERVIEW = "overview.rebuild_overview"
 REBUILD_OVERVIEWS = "overview.rebuild_overviews"
 SWEEP = "overview.sweep"
+INSPECT = "overview.inspect"
+KEEP_HOUSE = "overview.keep_house"
 
 #: Courses in one bulk task: their reads and writes share round trips.
 BULK_CHUNK_SIZE = 100

@@ -8,10 +8,12 @@ is there because leaving it out has a counter-example.
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import Enum
+from functools import partial
 
 from lms_integration.data import (
     CourseOverviewData,
@@ -19,6 +21,7 @@ from lms_integration.data import (
     CourseOverviewProjectionData,
 )
 from lms_integration.listing import listing_of
+from overview_worker.column_changes import changed_columns, column_digests_of
 from overview_worker.documents import (
     BuiltOverview,
     CourseLagging,
@@ -28,17 +31,21 @@ from overview_worker.documents import (
 from overview_worker.errors import MalformedCourse, PermanentError, RetryableError, RowRefused
 from overview_worker.ports import (
     Change,
+    HoldRemoval,
     LockedCourse,
     Modulestore,
     NothingToBuild,
     OverviewStore,
     PostponeRebuild,
     ReadResult,
+    RebuildEffort,
     RebuildTransaction,
     RecordFault,
+    RemovalCensus,
     RemoveOverview,
     WriteOverview,
 )
+from overview_worker.removal_brake import held_removals
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +66,7 @@ class RebuildOutcome(Enum):
     WRITTEN = "written"
     UNCHANGED = "unchanged"  #: rebuilt, and equal to what is stored
     DELETED = "deleted"  #: gone from the index; a tombstone is left
+    HELD = "held"  #: gone from the index, with too many others: the row stays until a person's word
     ABSENT = "absent"  #: not in the index, and never was in the overviews
     CLEAN = "clean"  #: nobody wants a rebuild
     BUSY = "busy"  #: another rebuild holds it and will look again
@@ -152,12 +160,25 @@ class _Rebuild:
             changes = self._changes(
                 [course for course in locked.values() if course.is_dirty or self.rewrite]
             )
+            if any(_is_unannounced(change) for change in changes):
+                changes = self._braked(transaction, changes)
             if changes:
                 _apply(transaction, changes)
         for change in changes:
             outcomes[change.course.course_key] = _outcome(change)
             _log(change)
         return outcomes
+
+    def _braked(self, transaction: RebuildTransaction, changes: Sequence[Change]) -> list[Change]:
+        """Hold those removals back that cannot be told from an outage of the index."""
+        keys = [change.course.course_key for change in changes if _is_unannounced(change)]
+        census = transaction.removal_census(keys)
+        index_is_empty = next(iter(self.modulestore.iter_published()), None) is None
+        held = held_removals(keys, census, index_is_empty=index_is_empty)
+        return [
+            _braked_change(change, census, held) if _is_unannounced(change) else change
+            for change in changes
+        ]
 
     def _record_refusal(self, refused: "_ChangesRefused") -> dict[str, RebuildOutcome]:
         """Record why a course's change was refused, for the mark that was tried.
@@ -169,7 +190,8 @@ class _Rebuild:
         with self.store.transaction([course.course_key]) as transaction:
             if course.course_key not in transaction.locked:
                 return {course.course_key: RebuildOutcome.BUSY}
-            fault = RecordFault(course=course, pointer=None, error=refused.error)
+            pointer = getattr(refused.changes[0], "pointer", None)
+            fault = RecordFault(course=course, pointer=pointer, error=refused.error)
             transaction.apply([fault])
         _log(fault)
         return {course.course_key: RebuildOutcome.FAULTY}
@@ -178,6 +200,7 @@ class _Rebuild:
         """Read the source and decide for each course; called while the locks are held."""
         if not courses:
             return []
+        started = time.perf_counter()
         pointers = self.modulestore.find_published([course.course_key for course in courses])
         behind = {
             course.course_key: reason
@@ -187,6 +210,7 @@ class _Rebuild:
         read = self.modulestore.read_published(
             [pointer for key, pointer in pointers.items() if key not in behind]
         )
+        effort = RebuildEffort(read_ms=_ms_since(started), course_count=len(courses))
         changes: list[Change] = []
         for course in courses:
             key = course.course_key
@@ -196,36 +220,47 @@ class _Rebuild:
             elif pointer is None:
                 changes.append(_change_for_absent(course))
             else:
-                changes.append(self._change_for_present(course, pointer, read[key]))
+                changes.append(self._change_for_present(course, pointer, read[key], effort))
         return changes
 
     def _change_for_present(
-        self, course: LockedCourse, pointer: PublishedPointer, read: ReadResult
+        self,
+        course: LockedCourse,
+        pointer: PublishedPointer,
+        read: ReadResult,
+        effort: RebuildEffort,
     ) -> Change:
+        fault = partial(RecordFault, course=course, pointer=pointer, effort=effort)
         if course.state.collides_with is not None:
-            return RecordFault(course=course, pointer=pointer, error=_collision(course))
+            return fault(error=_collision(course))
         if isinstance(read, CourseLagging):
             return _change_for_lagging(course, pointer, read)
         if isinstance(read, MalformedCourse):
-            return RecordFault(course=course, pointer=pointer, error=read)
+            return fault(error=read)
+        started = time.perf_counter()
         try:
             built = self.build(read)
         except MalformedCourse as error:
-            return RecordFault(course=course, pointer=pointer, error=error)
+            return fault(error=error)
         except Exception as error:
             # A bug of the builder must not take a whole chunk of courses with it.
             logger.exception("builder failed", extra={"course_key": course.course_key})
             refusal = RowRefused(course.course_key, f"builder failed: {error!r}")
-            return RecordFault(course=course, pointer=pointer, error=refusal)
-        return self._change_for_built(course, pointer, built)
+            return fault(error=refusal)
+        effort = replace(effort, build_ms=_ms_since(started))
+        return with_told_columns(self._change_for_built(course, pointer, built, effort))
 
     def _change_for_built(
-        self, course: LockedCourse, pointer: PublishedPointer, built: BuiltOverview
+        self,
+        course: LockedCourse,
+        pointer: PublishedPointer,
+        built: BuiltOverview,
+        effort: RebuildEffort,
     ) -> WriteOverview:
         content_hash, tabs_hash = content_hash_of(built), tabs_hash_of(built)
         projection_hash = projection_hash_of(built)
         state = course.state
-        everything = self.rewrite or not state.has_row
+        everything = self.rewrite or course.rewrite or not state.has_row
         return WriteOverview(
             course=course,
             pointer=pointer,
@@ -236,6 +271,8 @@ class _Rebuild:
             row_changed=everything or content_hash != state.content_hash,
             tabs_changed=everything or tabs_hash != state.tabs_hash,
             projection_changed=everything or projection_hash != state.projection_hash,
+            column_digests=state.column_digests,
+            effort=effort,
         )
 
 
@@ -255,6 +292,16 @@ def _apply(transaction: RebuildTransaction, changes: Sequence[Change]) -> None:
         raise _ChangesRefused(changes, error) from error
 
 
+def with_told_columns(write: WriteOverview) -> WriteOverview:
+    """Return ``write`` with the columns that it changes, where it changes any or nobody knew them."""
+    old = write.course.state.column_digests
+    if old and not write.is_news:
+        return write
+    digests = column_digests_of(write.built)
+    changed = changed_columns(write.built, digests=digests, old=old) if write.is_news else None
+    return replace(write, column_digests=digests, changed_columns=changed)
+
+
 def lag_reason(course: LockedCourse, pointer: PublishedPointer | None) -> str | None:
     """Return why the index entry is older than what we know of the course, or None if it is not.
 
@@ -269,10 +316,10 @@ def lag_reason(course: LockedCourse, pointer: PublishedPointer | None) -> str | 
             return f"version {announced} was announced, but the course is not in the index (yet)"
         return None
     version = pointer.structure_id
-    if version == announced:
-        return None
-    if _is_older(pointer.updated_at, than=course.announced_at):
+    if version != announced and _is_older(pointer.updated_at, than=course.announced_at):
         return f"the index has {version}, older than what was announced"
+    if state.deleted and version == state.source_version:
+        return f"the index has {version}, with which the course was deleted"
     if version != state.source_version and _is_older(
         pointer.updated_at, than=state.source_updated_at
     ):
@@ -322,6 +369,10 @@ _LISTING_FIELDS = tuple(field.name for field in fields(CourseOverviewListingData
 _PROJECTION_FIELDS = tuple(field.name for field in fields(CourseOverviewProjectionData))
 
 
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
+
+
 def _hash_of(values: object) -> str:
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
 
@@ -338,6 +389,21 @@ def _change_for_absent(course: LockedCourse) -> RemoveOverview | NothingToBuild:
     if course.state.has_row or (course.state.source_version and not course.state.deleted):
         return RemoveOverview(course=course)
     return NothingToBuild(course=course)
+
+
+def _is_unannounced(change: Change) -> bool:
+    return isinstance(change, RemoveOverview) and not change.course.delete_is_announced
+
+
+def _braked_change(change: Change, census: RemovalCensus, held: Mapping[str, str]) -> Change:
+    course = change.course
+    if course.course_key in census.refused - census.announced:
+        reason = "a person has refused to let it go"
+        return HoldRemoval(course=course, reason=reason, refused=True)
+    if course.course_key in held:
+        return HoldRemoval(course=course, reason=held[course.course_key])
+    counts = course.course_key not in census.announced | census.allowed
+    return RemoveOverview(course=course, counts=counts)
 
 
 def _change_for_lagging(
@@ -368,6 +434,8 @@ def _outcome(change: Change) -> RebuildOutcome:
             return RebuildOutcome.WRITTEN if change.anything_changed else RebuildOutcome.UNCHANGED
         case RemoveOverview():
             return RebuildOutcome.DELETED
+        case HoldRemoval():
+            return RebuildOutcome.HELD
         case NothingToBuild():
             return RebuildOutcome.ABSENT
         case PostponeRebuild():
@@ -400,5 +468,7 @@ def _log(change: Change) -> None:
             logger.info("%s lagging: %s", course_key, change.reason, extra=extra)
         case RecordFault():
             logger.error("not rebuilt, last good row kept: %s", change.error, extra=extra)
+        case HoldRemoval(refused=False):
+            logger.error("%s not removed: %s", course_key, change.reason, extra=extra)
         case _:
             logger.info("%s %s", course_key, _outcome(change).value, extra=extra)

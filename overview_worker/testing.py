@@ -5,13 +5,15 @@ They keep the ports' contracts (``tests/contract`` holds them to it). A test is 
 the clock (``pass_time``). Not safe to share between threads.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lms_integration.course_keys import parse_course_key
+from lms_integration.events import PUBLISH_EVENT_TYPES, CourseDeleted
+from lms_integration.lateness import LATE_AFTER_MS
 from overview_worker.documents import (
     Block,
     BuiltOverview,
@@ -20,21 +22,28 @@ from overview_worker.documents import (
     PublishedPointer,
 )
 from overview_worker.errors import MalformedCourse, RetryableError, RowRefused
+from overview_worker.lateness import late_reason_of
 from overview_worker.ports import (
     Change,
+    HoldRemoval,
     LockedCourse,
+    MarkNotes,
     NothingToBuild,
     PostponeRebuild,
     ReadResult,
     RecordFault,
+    RemovalCensus,
     RemoveOverview,
     StoredState,
     WriteOverview,
+    leaves_record,
 )
+from overview_worker.removal_brake import RECENT_SECONDS
 
 _ROOT = ("course", "course")
 _FIRST_UPDATE = datetime(2026, 1, 1, tzinfo=UTC)
 
+_ANNOUNCED_DELETE = ""
 _GRACE_SECONDS = 2.0
 _LEASE_SECONDS = 30.0
 _BACKOFF_CAP_SECONDS = 10.0
@@ -167,6 +176,7 @@ class InMemoryCourse:
     write_count: int = 0  #: how often the row was written
     tabs_write_count: int = 0
     projection_write_count: int = 0
+    records: list[Change] = field(default_factory=list)  #: of which a rebuild record is kept
     wanted: int = 0
     done: int = 0
     announced_version: str | None = None
@@ -175,11 +185,28 @@ class InMemoryCourse:
     attempts: int = 0
     next_attempt_at: float | None = None
     last_error: str = ""
+    event_type: str = ""
+    published_since: float | None = None
+    delete_announced: bool | None = None
+    rewrite: bool = False
+    has_tombstone: bool = False
+    #: ``{"removed" | "held" | "allowed" | "refused": when}``, one at the most.
+    removal: dict[str, float] = field(default_factory=dict)
+    #: Latency in seconds, and the reason if it was late, of each publish that became visible.
+    served: list[tuple[float, str]] = field(default_factory=list)
+
+    has_state: bool = False  #: a rebuild has looked at the course
+    builder_version: int = 1
 
     @property
     def is_dirty(self) -> bool:
         """Whether a rebuild is wanted."""
         return self.wanted > self.done
+
+    @property
+    def announces_delete(self) -> bool:
+        """Whether a delete was announced last."""
+        return self.announced_version == _ANNOUNCED_DELETE or bool(self.delete_announced)
 
 
 class InMemoryOverviewStore:
@@ -197,6 +224,16 @@ class InMemoryOverviewStore:
         self._held: set[str] = set()
         self._now = 0.0
 
+    @property
+    def courses(self) -> Mapping[str, InMemoryCourse]:
+        """All courses that anybody has asked for, by key."""
+        return self._courses
+
+    @property
+    def seconds(self) -> float:
+        """The time on the store's clock."""
+        return self._now
+
     def course(self, course_key: str) -> InMemoryCourse:
         """Return what is stored of a course; it may be changed."""
         return self._courses.setdefault(course_key, InMemoryCourse())
@@ -211,9 +248,19 @@ class InMemoryOverviewStore:
         *,
         announced_version: str | None = None,
         announced_at: datetime | None = None,
+        event_type: str = "",
+        rewrite: bool = False,
     ) -> None:
         """Mark a course dirty, as ``lms_integration.marks`` does."""
         course = self.course(course_key)
+        if not course.is_dirty:
+            course.published_since, course.delete_announced, course.rewrite = None, None, False
+        if event_type in PUBLISH_EVENT_TYPES:
+            course.delete_announced = event_type == CourseDeleted.type_name
+        if event_type in PUBLISH_EVENT_TYPES and course.published_since is None:
+            course.published_since = self._now
+        course.rewrite |= rewrite
+        course.event_type = event_type
         held_until = course.next_attempt_at
         is_held_back = held_until is not None and held_until > self._now + _HELD_BACK_SECONDS
         if not course.is_dirty or is_held_back:
@@ -233,7 +280,9 @@ class InMemoryOverviewStore:
         self._held.update(keys)
         try:
             opened = InMemoryTransaction(
-                {key: self._locked_course(key) for key in keys}, refused=self.refused
+                {key: self._locked_course(key) for key in keys},
+                refused=self.refused,
+                census=self._removal_census,
             )
             yield opened
             for change in opened.changes:
@@ -267,8 +316,24 @@ class InMemoryOverviewStore:
             self.course(key).next_attempt_at = self._now + _LEASE_SECONDS
         return keys
 
+    def _removal_census(self, course_keys: Sequence[str]) -> RemovalCensus:
+        recently = self._now - RECENT_SECONDS
+        all_courses = self._courses.values()
+        asked = {key: self.course(key).removal for key in course_keys}
+        return RemovalCensus(
+            live_count=sum(course.row is not None for course in all_courses),
+            recent_count=sum(
+                course.removal.get("removed", recently - 1) >= recently for course in all_courses
+            ),
+            held_count=sum("held" in course.removal for course in all_courses),
+            announced=frozenset(key for key in asked if self.course(key).announces_delete),
+            allowed=frozenset(key for key, removal in asked.items() if "allowed" in removal),
+            refused=frozenset(key for key, removal in asked.items() if "refused" in removal),
+        )
+
     def _locked_course(self, course_key: str) -> LockedCourse:
         course = self.course(course_key)
+        course.has_state = True
         return LockedCourse(
             course_key=course_key,
             wanted=course.wanted,
@@ -278,18 +343,40 @@ class InMemoryOverviewStore:
             dirty_seconds=0.0 if course.dirty_since is None else self._now - course.dirty_since,
             state=replace(
                 course.state,
+                fault=course.fault,
+                record_seq=len(course.records),
                 has_row=course.row is not None,
                 collides_with=self.collisions.get(course_key),
+            ),
+            published_seconds=(
+                None if course.published_since is None else self._now - course.published_since
+            ),
+            rewrite=course.rewrite,
+            delete_is_announced=course.announces_delete,
+            notes=MarkNotes(
+                event_type=course.event_type,
+                attempts=course.attempts,
+                last_error=course.last_error if course.attempts else "",
             ),
         )
 
     def _commit(self, change: Change) -> None:
         course = self.course(change.course.course_key)
+        if leaves_record(change):
+            course.records.append(change)
         match change:
             case WriteOverview():
                 _write(course, change)
             case RemoveOverview():
                 _remove(course)
+                course.removal = {"removed": self._now} if change.counts else {}
+            case HoldRemoval(refused=False):
+                course.removal.pop("removed", None)
+                course.removal = course.removal or {"held": self._now}
+                self._hold_back(course, change.course.wanted, change.reason)
+                return
+            case HoldRemoval():
+                pass
             case NothingToBuild():
                 course.fault = None
             case PostponeRebuild():
@@ -298,10 +385,22 @@ class InMemoryOverviewStore:
             case RecordFault():
                 self._record_fault(course, change)
                 return
+        self._note_served(course, change)
         self._mark_done(course, change.course.wanted)
+
+    def _note_served(self, course: InMemoryCourse, change: Change) -> None:
+        seconds = change.course.published_seconds
+        if seconds is not None and isinstance(change, WriteOverview | RemoveOverview):
+            is_late = seconds * 1000 > LATE_AFTER_MS
+            course.served.append((seconds, late_reason_of(change.course) if is_late else ""))
 
     def _mark_done(self, course: InMemoryCourse, wanted: int) -> None:
         course.done = max(course.done, wanted)
+        if course.is_dirty:
+            published = course.event_type in PUBLISH_EVENT_TYPES
+            course.published_since = self._now if published else None
+        else:
+            course.published_since, course.delete_announced, course.rewrite = None, None, False
         course.attempts, course.next_attempt_at, course.last_error = 0, None, ""
         course.dirty_since = self._now if course.is_dirty else None
         if not course.is_dirty:
@@ -318,10 +417,13 @@ class InMemoryOverviewStore:
     def _record_fault(self, course: InMemoryCourse, change: RecordFault) -> None:
         course.fault = str(change.error)
         course.fault_count += 1
-        if course.wanted == change.course.wanted:
+        self._hold_back(course, change.course.wanted, str(change.error))
+
+    def _hold_back(self, course: InMemoryCourse, wanted: int, reason: str) -> None:
+        if course.wanted == wanted:
             course.attempts += 1
             course.next_attempt_at = self._now + _FAULT_RETRY_SECONDS
-            course.last_error = str(change.error)
+            course.last_error = reason
 
     def _fail_while_out(self) -> None:
         if self.outage is not None:
@@ -331,10 +433,21 @@ class InMemoryOverviewStore:
 class InMemoryTransaction:
     """``ports.RebuildTransaction`` of ``InMemoryOverviewStore``: keeps what is applied for the end."""
 
-    def __init__(self, locked: Mapping[str, LockedCourse], *, refused: set[str]) -> None:
+    def __init__(
+        self,
+        locked: Mapping[str, LockedCourse],
+        *,
+        refused: set[str],
+        census: Callable[[Sequence[str]], RemovalCensus],
+    ) -> None:
         self.locked = locked
         self.changes: list[Change] = []
         self._refused = refused
+        self._census = census
+
+    def removal_census(self, course_keys: Sequence[str]) -> RemovalCensus:
+        """Count for the brake on mass deletes."""
+        return self._census(course_keys)
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Keep ``changes``; a row of a refused course refuses all of them."""
@@ -347,21 +460,27 @@ class InMemoryTransaction:
 
 def _write(course: InMemoryCourse, change: WriteOverview) -> None:
     course.row = change.built
+    course.builder_version = 1
     course.write_count += change.row_changed
     course.tabs_write_count += change.tabs_changed
     course.projection_write_count += change.projection_changed
     course.fault = None
+    if course.state.deleted or change.course.rewrite:
+        course.has_tombstone = False
     course.state = StoredState(
         source_version=change.pointer.structure_id,
         source_updated_at=change.pointer.updated_at,
         content_hash=change.content_hash,
         tabs_hash=change.tabs_hash,
         projection_hash=change.projection_hash,
+        column_digests=change.column_digests,
         row_seq=course.state.row_seq + change.anything_changed,
+        record_seq=len(course.records),
     )
 
 
 def _remove(course: InMemoryCourse) -> None:
+    course.has_tombstone |= course.row is not None
     course.row = None
     course.fault = None
     course.state = replace(
@@ -370,5 +489,7 @@ def _remove(course: InMemoryCourse) -> None:
         content_hash="",
         tabs_hash="",
         projection_hash="",
+        column_digests="",
         row_seq=course.state.row_seq + 1,
+        record_seq=len(course.records),
     )

@@ -36,6 +36,8 @@ class RabbitMQ(ServerKind):
             f"default_user = {USER}",
             f"default_pass = {place.folder.secret(self.name)}",
             "disk_free_limit.absolute = 100MB",
+            # As docs/operations/security.md has it; the default is 128 MB.
+            "max_message_size = 262144",
             # The default of 512 MB is kept in memory and on disk, for every node.
             "raft.wal_max_size_bytes = 67108864",
         ]

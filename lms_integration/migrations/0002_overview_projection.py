@@ -61,7 +61,19 @@ class Migration(migrations.Migration):
                 "db_table": "overview_projection",
                 "indexes": [
                     models.Index(
-                        fields=["sort_key", "course_key"], name="overview_projection_sort"
+                        fields=[
+                            "sort_key",
+                            "course_key",
+                            "visible_to_staff_only",
+                            "catalog_visibility",
+                            "invitation_only",
+                            "enrollment_start",
+                            "enrollment_end",
+                            "start",
+                            "end",
+                            "mobile_available",
+                        ],
+                        name="overview_projection_sort",
                     ),
                     models.Index(fields=["org", "sort_key"], name="overview_projection_org"),
                     models.Index(

@@ -1,5 +1,6 @@
 """What the subcommands share: their shape, their way of printing, and reading course keys."""
 
+import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,3 +52,9 @@ def add_courses_argument(parser: ArgumentParser, *, nargs: str = "+") -> None:
         metavar="COURSE",
         help="a course key such as course-v1:OpenedX+DemoX+DemoCourse",
     )
+
+
+def print_json(console: Console, value: object) -> None:
+    """Print one JSON document, its lines unfolded."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    console.print(text, soft_wrap=True)

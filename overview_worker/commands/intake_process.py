@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 
 from rich.console import Console
 
-from celeryconfig import broker_url
+from celeryconfig import BROKER_ADDRESS
 from lms_integration.broker import broker_connection
 from overview_worker.celery import app
 from overview_worker.commands.base import EXIT_OK, Subcommand
@@ -29,7 +29,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace, console: Console) -> int:
     intake = Intake(
         connect=lambda: broker_connection(
-            broker_url,
+            BROKER_ADDRESS,
             timeout_seconds=CONNECT_TIMEOUT_SECONDS,
             heartbeat_seconds=HEARTBEAT_SECONDS,
         ),

@@ -66,7 +66,7 @@ def _run(arguments: Namespace, console: Console) -> int:
     for start in range(0, len(keys), BULK_CHUNK_SIZE):
         mark_courses(
             [
-                CourseMark(course_key=key, event_type=RebuildRequested.type_name)
+                CourseMark(course_key=key, event_type=RebuildRequested.type_name, rewrite=True)
                 for key in keys[start : start + BULK_CHUNK_SIZE]
             ],
             not_before_seconds=BULK_LEASE_SECONDS,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lms_integration.database_clock import DatabaseNow
+from lms_integration.log_lines import one_line
 from lms_integration.models import HELD_BACK_SECONDS, OverviewMark, OverviewState
 
 POLL_SECONDS = 0.02
@@ -49,10 +50,10 @@ def wait_until_clean(
                 break
             time.sleep(POLL_SECONDS if len(waiting) <= _PAGE else POLL_SECONDS * 10)
     for key in faulty:
-        console.print(f"not rebuilt: {_fault(key)}", markup=False)
+        console.print(f"not rebuilt: {one_line(_fault(key) or key)}", markup=False)
     for key in waiting[:SHOWN_UNFINISHED]:
         reason = _last_error(key) or "no worker has come to it"
-        console.print(f"{key}: not rebuilt yet: {reason}", markup=False)
+        console.print(f"{key}: not rebuilt yet: {one_line(reason)}", markup=False)
     if len(waiting) > SHOWN_UNFINISHED:
         console.print(f"and {len(waiting) - SHOWN_UNFINISHED} more are not rebuilt yet")
     return Waited(faulty=tuple(faulty), unfinished=tuple(waiting))

@@ -67,7 +67,7 @@ class CourseIndex(Protocol):
         ...
 
     def iterate(self) -> Iterator[PublishedPointer]:
-        """Yield all entries of courses with a published branch.
+        """Yield all entries of courses with a published branch, in the order of their keys' bytes.
 
         Raises:
             ModulestoreUnavailable: the index did not answer.
@@ -110,7 +110,11 @@ class MongoCourseIndex:
         return found
 
     def iterate(self) -> Iterator[PublishedPointer]:
-        """Yield all entries of courses with a published branch, in the order of their keys."""
+        """Yield all entries of courses with a published branch, in the order of their keys.
+
+        The order of (org, course, run) is that of the keys: no character of a part sorts before
+        their ``+``.
+        """
         with mongo_errors_translated():
             entries = self._entries.find(all_courses_filter(), INDEX_PROJECTION, batch_size=1000)
             for entry in entries.sort([("org", 1), ("course", 1), ("run", 1)]):

@@ -21,8 +21,8 @@ _LAST_UTF8MB3_CHARACTER = "\uffff"
 
 _FIND = f"SELECT course_id, published_version, last_update FROM {TABLE} WHERE course_id IN "  # noqa: S608
 _PAGE = (
-    f"SELECT id, course_id, published_version, last_update FROM {TABLE} "  # noqa: S608
-    f"WHERE id > %s AND published_version <> '' ORDER BY id LIMIT {_PAGE_SIZE}"
+    f"SELECT course_id, published_version, last_update FROM {TABLE} "  # noqa: S608
+    f"WHERE course_id > %s AND published_version <> '' ORDER BY course_id LIMIT {_PAGE_SIZE}"
 )
 
 
@@ -47,11 +47,11 @@ class SqlCourseIndex:
         }
 
     def iterate(self) -> Iterator[PublishedPointer]:
-        """Yield all entries of courses with a published branch, in pages by row id."""
-        last_id = 0
-        while rows := self._rows(_PAGE, [last_id]):
-            last_id = rows[-1][0]
-            for _, key, version, updated in rows:
+        """Yield all entries of courses with a published branch, in pages and in the order of keys."""
+        after = ""
+        while rows := self._rows(_PAGE, [after]):
+            after = rows[-1][0]
+            for key, version, updated in rows:
                 if is_course_key(key):
                     yield PublishedPointer(
                         course_key=key, structure_id=version, updated_at=_aware(updated)

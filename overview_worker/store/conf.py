@@ -1,6 +1,8 @@
 """What the store must know of its deployment."""
 
-from dataclasses import dataclass
+import os
+import socket
+from dataclasses import dataclass, field
 
 from django.db import DEFAULT_DB_ALIAS
 
@@ -13,3 +15,5 @@ class StoreConf:
     #: The course catalog owns the column ``language``: keep what it wrote.
     catalog_owns_language: bool = False
     using: str = DEFAULT_DB_ALIAS
+    #: Names the process in rebuild records.
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()} {os.getpid()}")

@@ -6,8 +6,9 @@ from datetime import datetime
 from django.db import OperationalError, connections
 
 from lms_integration.database_clock import DatabaseNow
+from lms_integration.marks import ANNOUNCED_DELETE
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState
-from overview_worker.ports import LockedCourse, StoredState
+from overview_worker.ports import LockedCourse, MarkNotes, StoredState
 from overview_worker.store.failures import is_taken_lock
 
 
@@ -95,26 +96,49 @@ def _locked_course(
     row_id: str | None,
 ) -> LockedCourse:
     key = state.course_key
-    dirty_since = None if mark is None else mark.dirty_since
-    dirty_seconds = (
-        0.0 if now is None or dirty_since is None else (now - dirty_since).total_seconds()
-    )
+    dirty_seconds = None if mark is None else _seconds(mark.dirty_since, now)
     return LockedCourse(
         course_key=key,
         wanted=0 if mark is None else mark.wanted,
         done=0 if mark is None else mark.done,
         announced_version=None if mark is None else mark.announced_version,
         announced_at=None if mark is None else mark.announced_at,
-        dirty_seconds=dirty_seconds,
+        dirty_seconds=dirty_seconds or 0.0,
+        published_seconds=None if mark is None else _seconds(mark.published_since, now),
+        rewrite=mark is not None and mark.rewrite,
+        delete_is_announced=mark is not None and announces_delete(mark),
         state=StoredState(
             source_version=state.source_version,
             source_updated_at=state.source_updated_at,
             content_hash=state.content_hash,
             tabs_hash=state.tabs_hash,
             projection_hash=state.projection_hash,
+            column_digests=state.column_digests,
             deleted=state.deleted,
             row_seq=state.row_seq,
+            record_seq=state.record_seq,
+            fault=state.fault,
             has_row=row_id == key,
             collides_with=None if row_id == key else row_id,
         ),
+        notes=MarkNotes() if mark is None else _notes_of(mark),
+    )
+
+
+def _seconds(since: datetime | None, now: datetime | None) -> float | None:
+    return None if now is None or since is None else (now - since).total_seconds()
+
+
+def announces_delete(mark: OverviewMark) -> bool:
+    """Whether a delete was announced last; Open edX's own signal names no time to order it by."""
+    return mark.announced_version == ANNOUNCED_DELETE or bool(mark.delete_announced)
+
+
+def _notes_of(mark: OverviewMark) -> MarkNotes:
+    return MarkNotes(
+        event_id=mark.last_event_id,
+        event_type=mark.last_event_type,
+        event_at=mark.last_event_at,
+        attempts=mark.attempts,
+        last_error=mark.last_error if mark.attempts else "",
     )

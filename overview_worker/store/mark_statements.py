@@ -6,6 +6,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lms_integration.database_clock import now_sql
+from lms_integration.events import PUBLISH_EVENT_TYPES
 from overview_worker.ports import LockedCourse
 
 #: A permanent fault is tried again this late, in case the cause was elsewhere after all.
@@ -25,6 +26,10 @@ INSERT INTO overview_mark (course_key, wanted, done, attempts, last_error, last_
 VALUES {rows}
 ON DUPLICATE KEY UPDATE
     dirty_since = IF(wanted > VALUES(done), {now}, NULL),
+    published_since = IF(wanted > VALUES(done) AND last_event_type IN ({published}),
+                         last_event_at, NULL),
+    delete_announced = IF(wanted > VALUES(done), delete_announced, NULL),
+    rewrite = IF(wanted > VALUES(done), rewrite, 0),
     announced_version = IF(wanted > VALUES(done), announced_version, NULL),
     announced_at = IF(wanted > VALUES(done), announced_at, NULL),
     next_attempt_at = NULL,
@@ -38,6 +43,10 @@ INSERT INTO overview_mark (course_key, wanted, done, attempts, last_error, last_
 VALUES {rows}
 ON CONFLICT (course_key) DO UPDATE SET
     dirty_since = CASE WHEN wanted > excluded.done THEN {now} ELSE NULL END,
+    published_since = CASE WHEN wanted > excluded.done AND last_event_type IN ({published})
+        THEN last_event_at ELSE NULL END,
+    delete_announced = CASE WHEN wanted > excluded.done THEN delete_announced ELSE NULL END,
+    rewrite = CASE WHEN wanted > excluded.done THEN rewrite ELSE 0 END,
     announced_version = CASE WHEN wanted > excluded.done THEN announced_version ELSE NULL END,
     announced_at = CASE WHEN wanted > excluded.done THEN announced_at ELSE NULL END,
     next_attempt_at = NULL,
@@ -70,7 +79,11 @@ def mark_done(connection: BaseDatabaseWrapper, courses: Sequence[LockedCourse]) 
     """Set ``done`` to what each course's rebuild had seen of ``wanted``; in the order given."""
     vendor = connection.vendor
     row = "(%s, 0, %s, 0, '', '', '')"
-    statement = _DONE[vendor].format(rows=", ".join([row] * len(courses)), now=now_sql(vendor))
+    statement = _DONE[vendor].format(
+        rows=", ".join([row] * len(courses)),
+        now=now_sql(vendor),
+        published=", ".join(f"'{name}'" for name in PUBLISH_EVENT_TYPES),
+    )
     parameters: list[Any] = []
     for course in courses:
         parameters += [course.course_key, course.wanted]
@@ -98,9 +111,20 @@ def hold_back(connection: BaseDatabaseWrapper, course: LockedCourse, reason: str
         cursor.execute(statement, [storable(reason), course.course_key, course.wanted])
 
 
+def hold_back_all(connection: BaseDatabaseWrapper, keys: Sequence[str]) -> None:
+    """Keep dirty courses from the sweeper for hours, until they are marked again."""
+    _set_next_attempt(connection, keys, offset_seconds=FAULT_RETRY_SECONDS)
+
+
 def lease(connection: BaseDatabaseWrapper, keys: Sequence[str]) -> None:
     """Keep dirty courses from the sweeper while the tasks that it enqueued are on their way."""
-    later = now_sql(connection.vendor, offset_seconds=LEASE_SECONDS)
+    _set_next_attempt(connection, keys, offset_seconds=LEASE_SECONDS)
+
+
+def _set_next_attempt(
+    connection: BaseDatabaseWrapper, keys: Sequence[str], *, offset_seconds: int
+) -> None:
+    later = now_sql(connection.vendor, offset_seconds=offset_seconds)
     placeholders = ", ".join(["%s"] * len(keys))
     statement = (
         f"UPDATE overview_mark SET next_attempt_at = {later} "  # noqa: S608

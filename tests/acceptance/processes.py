@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dev.authoring.author import PublishedChange
@@ -16,14 +16,13 @@ PATIENCE_SECONDS = 60
 class Pipeline(ProcfileProcesses):
     """The processes of one test, and the command that talks to them."""
 
-    def __init__(self, *, sql_database: str, mongo_database: str, log_folder: Path) -> None:
-        base, _, query = os.environ["OVERVIEW_DATABASE_URL"].partition("?")
+    def __init__(
+        self, *, sql_database: str, mongo_database: str, log_folder: Path, port: int = 0
+    ) -> None:
         super().__init__(
             log_folder,
             environment={
-                **os.environ,
-                "DJANGO_SETTINGS_MODULE": "lms_integration.settings",
-                "OVERVIEW_DATABASE_URL": f"{base.rpartition('/')[0]}/{sql_database}?{query}",
+                **web_environment(sql_database=sql_database, port=port),
                 "OVERVIEW_MONGODB_DATABASE": mongo_database,
             },
         )
@@ -39,6 +38,19 @@ class Pipeline(ProcfileProcesses):
             timeout=PATIENCE_SECONDS,
             check=False,
         )
+
+
+def web_environment(*, sql_database: str, port: int) -> Mapping[str, str]:
+    """Return the environment of processes on a test's SQL database; ``port`` is the web process's."""
+    base, _, query = os.environ["OVERVIEW_DATABASE_URL"].partition("?")
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "lms_integration.settings",
+        "OVERVIEW_DATABASE_URL": f"{base.rpartition('/')[0]}/{sql_database}?{query}",
+        "OVERVIEW_SECRET_KEY": "of the tests alone",
+        "OVERVIEW_IMAGE_BASE_URL": "",
+        "PORT": str(port),
+    }
 
 
 def wait_for(condition: Callable[[], bool], *, what: str) -> None:

@@ -307,6 +307,27 @@ def test_only_published_courses_are_listed(source):
     assert {pointer.course_key: pointer for pointer in listed} == found
 
 
+def test_courses_are_listed_in_the_order_of_their_keys_bytes(source, monkeypatch):
+    monkeypatch.setattr(sql_index, "_PAGE", sql_index._PAGE.replace("LIMIT 1000", "LIMIT 2"))
+    keys = [
+        "course-v1:A+C+R",
+        "course-v1:A-B+C+R",
+        "course-v1:A+C-1+R",
+        "course-v1:A+C+R-1",
+        "course-v1:A.B+C+R",
+        "course-v1:A+c+R",
+        "course-v1:a+C+R",
+        "course-v1:Ä+C+R",
+        "course-v1:A+C+R.2",
+    ]
+    for key in keys:
+        source.publish(key, "Any")
+
+    listed = [pointer.course_key for pointer in source.modulestore.iter_published()]
+
+    assert listed == sorted(keys)
+
+
 def test_a_publish_moves_the_pointer_and_its_time(source):
     source.publish(KEY, "Tides")
     before = source.modulestore.find_published([KEY])[KEY]

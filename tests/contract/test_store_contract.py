@@ -11,11 +11,12 @@ import pytest
 from django.db import connection
 from django.db.models import Q
 
+from lms_integration.events import CourseDeleted, CoursePublished
 from lms_integration.marks import CourseMark, mark_courses
 from lms_integration.models import CourseOverview, OverviewMark, OverviewProjection
 from overview_worker.documents import BuiltOverview
 from overview_worker.errors import ModulestoreUnavailable, RowRefused
-from overview_worker.ports import OverviewStore
+from overview_worker.ports import HoldRemoval, OverviewStore, RemoveOverview, WriteOverview
 from overview_worker.testing import InMemoryOverviewStore
 from tests.race_scene import PATIENCE_SECONDS, Crew, real_store
 from tests.written_overviews import (
@@ -35,6 +36,7 @@ THIRD = "course-v1:Org+Course+Run3"
 VERSION = "a" * 24
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = 3600.0
+DELETED, PUBLISHED = CourseDeleted.type_name, CoursePublished.type_name
 
 
 class InMemory:
@@ -43,9 +45,9 @@ class InMemory:
     def __init__(self) -> None:
         self.store = InMemoryOverviewStore()
 
-    def mark(self, *course_keys, version=None, at=None):
+    def mark(self, *course_keys, version=None, at=None, **values):
         for course_key in course_keys:
-            self.store.mark(course_key, announced_version=version, announced_at=at)
+            self.store.mark(course_key, announced_version=version, announced_at=at, **values)
 
     def pass_time(self, seconds):
         self.store.pass_time(seconds)
@@ -79,10 +81,12 @@ class Real:
     def __init__(self) -> None:
         self.store = real_store()
 
-    def mark(self, *course_keys, version=None, at=None):
+    def mark(self, *course_keys, version=None, at=None, **values):
         mark_courses(
             [
-                CourseMark(course_key=course_key, announced_version=version, announced_at=at)
+                CourseMark(
+                    course_key=course_key, announced_version=version, announced_at=at, **values
+                )
                 for course_key in course_keys
             ]
         )
@@ -94,6 +98,7 @@ class Real:
             OverviewMark.objects.filter(course_key=mark.course_key).update(
                 dirty_since=mark.dirty_since and mark.dirty_since - shift,
                 next_attempt_at=mark.next_attempt_at and mark.next_attempt_at - shift,
+                published_since=mark.published_since and mark.published_since - shift,
             )
 
     @contextmanager
@@ -294,6 +299,50 @@ def test_a_projection_goes_and_comes_with_its_course(harness):
     assert gone is None
     assert state.projection_hash == ""
     assert harness.projection(KEY) == (False, "<p>Tides</p>")
+
+
+def test_what_changes_something_or_fails_for_good_counts_as_a_record(harness):
+    harness.mark(KEY)
+
+    def record_seq(make: MakeChange) -> int:
+        apply(harness.store, make, KEY)
+        return locked(harness.store, KEY).state.record_seq
+
+    assert record_seq(postponed) == 0
+    assert record_seq(written(display_name="Tides")) == 1
+    assert record_seq(written(display_name="Tides")) == 1
+    assert record_seq(written(display_name="Dunes")) == 2
+    harness.mark(KEY)
+    assert record_seq(faulty) == 3
+    assert record_seq(removed) == 4
+    assert record_seq(absent) == 4
+
+
+def test_the_digests_of_the_columns_are_kept_with_the_row(harness):
+    digests = "0123ab"
+
+    def write(course):
+        change = written(display_name="Tides")(course)
+        assert isinstance(change, WriteOverview)
+        return replace(change, column_digests=digests)
+
+    apply(harness.store, write, KEY)
+    kept = locked(harness.store, KEY).state.column_digests
+    apply(harness.store, removed, KEY)
+
+    assert kept == digests
+    assert locked(harness.store, KEY).state.column_digests == ""
+
+
+def test_the_notes_of_the_mark_are_read_under_the_lock(harness):
+    harness.mark(KEY)
+    before = locked(harness.store, KEY).notes
+
+    apply(harness.store, postponed, KEY)
+    after = locked(harness.store, KEY).notes
+
+    assert (before.attempts, before.last_error) == (0, "")
+    assert (after.attempts, after.last_error) == (1, "behind")
 
 
 def test_a_mark_that_comes_while_the_lock_is_held_stays(harness):
@@ -550,6 +599,130 @@ def test_a_mark_that_came_before_the_fault_was_recorded_is_not_held_back(harness
         transaction.apply([faulty(transaction.locked[KEY])])
 
     assert harness.store.take_due(limit=10) == [KEY]
+
+
+def test_a_rewrite_that_is_wanted_is_told_until_it_is_done(harness):
+    harness.mark(KEY, rewrite=True)
+    harness.mark(KEY)
+    assert locked(harness.store, KEY).rewrite
+
+    apply(harness.store, written(display_name="Tides"), KEY)
+    assert not locked(harness.store, KEY).rewrite
+
+
+@pytest.mark.parametrize(
+    ("event_types", "announced"),
+    [
+        ([DELETED], True),
+        ([DELETED, ""], True),
+        ([DELETED, PUBLISHED], False),
+        ([PUBLISHED, DELETED], True),
+        ([""], False),
+    ],
+)
+def test_a_delete_is_announced_until_a_publish_is(harness, event_types, announced):
+    for event_type in event_types:
+        harness.mark(KEY, event_type=event_type)
+
+    assert locked(harness.store, KEY).delete_is_announced is announced
+    apply(harness.store, absent, KEY)
+    assert not locked(harness.store, KEY).delete_is_announced
+
+
+def test_a_publish_has_been_waiting_since_the_oldest_that_nobody_answered(harness):
+    harness.mark(KEY)
+    assert locked(harness.store, KEY).published_seconds is None
+    harness.mark(KEY, event_type=PUBLISHED)
+    harness.pass_time(30)
+    harness.mark(KEY, event_type=PUBLISHED)
+    harness.mark(KEY)
+
+    assert locked(harness.store, KEY).published_seconds == pytest.approx(30, abs=5)
+
+    apply(harness.store, written(display_name="Tides"), KEY)
+    assert locked(harness.store, KEY).published_seconds is None
+
+
+def test_a_publish_that_is_held_back_goes_on_waiting(harness):
+    harness.mark(KEY, event_type=PUBLISHED)
+    apply(harness.store, faulty, KEY)
+    harness.pass_time(HOUR)
+    harness.mark(KEY, event_type=PUBLISHED)
+
+    assert locked(harness.store, KEY).published_seconds == pytest.approx(HOUR, abs=5)
+    assert locked(harness.store, KEY).state.fault is not None
+
+
+# Removals
+
+
+def census(harness, *course_keys):
+    with harness.store.transaction(course_keys) as transaction:
+        return transaction.removal_census(course_keys)
+
+
+def removed_unannounced(course):
+    return RemoveOverview(course=course, counts=True)
+
+
+def held(course):
+    return HoldRemoval(course=course, reason="too many")
+
+
+def refused(course):
+    return HoldRemoval(course=course, reason="no", refused=True)
+
+
+def test_removals_that_nobody_announced_are_counted_for_a_while(harness):
+    for key in (KEY, OTHER, THIRD):
+        apply(harness.store, written(display_name="Tides"), key)
+    apply(harness.store, removed, THIRD)
+    apply(harness.store, removed_unannounced, OTHER)
+
+    told = census(harness, KEY)
+
+    assert (told.live_count, told.recent_count, told.held_count) == (1, 1, 0)
+
+
+def test_a_held_removal_keeps_the_row_and_holds_the_mark_back(harness):
+    apply(harness.store, written(display_name="Tides"), KEY)
+    harness.mark(KEY)
+    apply(harness.store, held, KEY)
+
+    assert harness.row(KEY) is not None
+    assert locked(harness.store, KEY).is_dirty
+    assert harness.attempts(KEY) == (1, "too many")
+    assert census(harness, KEY).held_count == 1
+    harness.pass_time(HOUR)
+    assert harness.store.take_due(limit=10) == []
+
+
+def test_a_refused_removal_is_done_with(harness):
+    apply(harness.store, written(display_name="Tides"), KEY)
+    harness.mark(KEY)
+    apply(harness.store, refused, KEY)
+
+    assert harness.row(KEY) is not None
+    assert not locked(harness.store, KEY).is_dirty
+
+
+def test_a_removal_ends_what_was_said_of_the_course(harness):
+    apply(harness.store, written(display_name="Tides"), KEY)
+    apply(harness.store, held, KEY)
+    apply(harness.store, removed, KEY)
+
+    told = census(harness, KEY)
+
+    assert (told.held_count, told.recent_count) == (0, 0)
+
+
+def test_an_announcement_that_came_since_is_in_the_census(harness):
+    apply(harness.store, written(display_name="Tides"), KEY)
+    with harness.store.transaction([KEY, OTHER]) as transaction:
+        harness.mark(KEY, event_type=DELETED)
+        told = transaction.removal_census([KEY, OTHER])
+
+    assert told.announced == {KEY}
 
 
 def test_both_satisfy_the_port():

@@ -1,5 +1,6 @@
 """The ``overview`` command: what it prints, and exit codes that tell the truth."""
 
+import json
 from io import StringIO
 
 import pytest
@@ -8,7 +9,9 @@ from django.core.management.base import CommandError
 from django.test import override_settings
 
 from dev.authoring.author import SplitAuthor
+from lms_integration.marks import CourseMark, mark_courses
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState
+from tests.letters import rebuild_letter
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -150,6 +153,62 @@ def test_explain_with_mongodb_away_tells_what_it_knows(author: SplitAuthor):
     assert OverviewState.objects.get(course_key=KEY).source_version in output
 
 
+def test_explain_of_a_faulty_course_that_was_marked_again_says_that_it_waits(author: SplitAuthor):
+    author.create_course(KEY, settings={"start": "garbage"})
+    overview("reindex", KEY, "--here")
+    held, before = overview("explain", KEY)
+
+    mark_courses([CourseMark(course_key=KEY)])
+    waiting, after = overview("explain", KEY)
+
+    assert (held, waiting) == (1, 1)
+    assert "not buildable as published" in before
+    assert "next: held back until" in before
+    assert "not buildable as published" not in after
+    assert "what was published before could not be built" in after
+    assert "next: rebuilt by its event's task" in after
+
+
+def test_explain_tells_what_each_rebuild_changed(author: SplitAuthor):
+    author.create_course(KEY, settings={"display_name": "Tides"})
+    overview("reindex", KEY, "--here")
+    for name in ("Dunes", "[red]Reefs[/red]"):
+        author.edit_settings(KEY, {"display_name": name})
+        overview("reindex", KEY, "--here")
+
+    _, output = overview("explain", KEY)
+
+    assert "rebuild 3: written" in output
+    assert "display_name: Dunes → [red]Reefs[/red]" in output
+    assert "all columns: there was no row" in output
+
+
+def test_explain_as_json_is_one_object(author: SplitAuthor):
+    change = author.create_course(KEY)
+    overview("reindex", KEY, "--here")
+
+    code, output = overview("explain", KEY, "--json")
+
+    story = json.loads(output)
+    assert code == 0
+    assert (story["course_key"], story["all_well"]) == (KEY, True)
+    assert story["source"]["source version"] == str(change.published_version)
+    assert [rebuild["outcome"] for rebuild in story["rebuilds"]] == ["created"]
+
+
+def test_status_as_json_has_every_figure():
+    rebuild_letter()
+
+    code, output = overview("status", "--json")
+
+    status = json.loads(output)
+    assert code == 0
+    assert status["healthy"] is True
+    assert set(status["dead_letters"]) == {"intake", "rebuild", "task", "broker"}
+    assert status["dead_letters"]["rebuild"]["count"] == 1
+    assert status["queues"]["overview.events"] == 0
+
+
 def test_status_is_healthy_while_nothing_waits(author: SplitAuthor):
     author.create_course(KEY)
     overview("reindex", KEY, "--here")
@@ -175,6 +234,6 @@ def test_help_teaches(capsys):
         call_command("overview", "--help")
 
     shown = capsys.readouterr().out
-    for name in ("publish", "reindex", "status", "explain", "doctor", "intake"):
+    for name in ("publish", "reindex", "status", "explain", "dead-letters", "doctor", "intake"):
         assert name in shown
     assert "examples:" in shown

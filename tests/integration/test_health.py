@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lms_integration.models import OverviewMark
+from tests.letters import rebuild_letter
 
 pytestmark = pytest.mark.django_db
 
@@ -20,11 +21,17 @@ def test_it_is_green_while_nothing_waits(client):
     response = client.get("/health")
 
     assert response.status_code == 200
-    assert response.json() == {
+    body = response.json()
+    assert body.pop("dead_letters") == {
+        origin: {"count": 0, "oldest_seconds": 0.0}
+        for origin in ("intake", "rebuild", "task", "broker")
+    }
+    assert body == {
         "healthy": True,
         "dirty_count": 0,
         "oldest_dirty_seconds": 0.0,
         "held_back_count": 0,
+        "held_delete_count": 0,
     }
 
 
@@ -60,5 +67,16 @@ def test_it_asks_the_database_a_constant_and_small_number_of_times(
 ):
     dirty(seconds=1)
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(4):
         client.get("/health")
+
+
+def test_dead_letters_are_counted_and_do_not_turn_it_red(client):
+    rebuild_letter(age=timedelta(days=3))
+
+    response = client.get("/health")
+
+    assert response.status_code == 200
+    figures = response.json()["dead_letters"]["rebuild"]
+    assert figures["count"] == 1
+    assert figures["oldest_seconds"] == pytest.approx(3 * 86_400, abs=60)

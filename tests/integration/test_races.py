@@ -39,6 +39,7 @@ from overview_worker.ports import (
     OverviewStore,
     ReadResult,
     RebuildTransaction,
+    RemovalCensus,
     WriteOverview,
 )
 from overview_worker.rebuild import DISBELIEVE_AFTER_SECONDS, RebuildOutcome
@@ -645,6 +646,9 @@ class MutantTransaction:
     @property
     def locked(self) -> Mapping[str, LockedCourse]:
         return self.transaction.locked
+
+    def removal_census(self, course_keys: Sequence[str]) -> RemovalCensus:
+        return self.transaction.removal_census(course_keys)
 
     def apply(self, changes: Sequence[Change]) -> None:
         self.transaction.apply([self.mutate(change) for change in changes])

@@ -7,7 +7,7 @@ database returns them.
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -186,10 +186,9 @@ def test_the_sql_course_index_gives_the_same_rows(mongo_client, reference_conf):
         SHARED_MODULESTORE, mongo_client[reference_conf.database], index_table=writer
     )
     adapters = make_dependencies(mongo_client, reference_conf, BuilderSettings())
-    by_sql = Dependencies(
+    by_sql = replace(
+        adapters,
         modulestore=MongoModulestore(mongo_client, reference_conf, index=SqlCourseIndex()),
-        store=adapters.store,
-        build=adapters.build,
     )
 
     try:

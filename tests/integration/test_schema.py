@@ -267,6 +267,7 @@ def tables_of(database: Path) -> set[str]:
 
 A_COURSES_LIFE = """
 from functools import partial
+from lms_integration.events import CourseDeleted
 from lms_integration.marks import CourseMark, mark_courses
 from lms_integration.models import (
     CourseOverview, OverviewMark, OverviewProjection, OverviewTombstone
@@ -281,8 +282,8 @@ from overview_worker.testing import InMemoryModulestore
 store, modulestore = DjangoOverviewStore(StoreConf(builder_version=1)), InMemoryModulestore()
 keys = ["course-v1:O+C+R", "course-v1:O+C+r"]
 
-def rebuild():
-    mark_courses([CourseMark(course_key=key) for key in keys])
+def rebuild(event_type=""):
+    mark_courses([CourseMark(course_key=key, event_type=event_type) for key in keys])
     report = rebuild_overviews(keys, modulestore=modulestore, store=store,
                                build=partial(build_overview, settings=BuilderSettings()))
     print(*(outcome.value for outcome in report.outcomes.values()))
@@ -301,6 +302,7 @@ print(OverviewProjection.objects.filter(sort_key="COURSE-v1:o+c+r", org="o").cou
 for key in keys:
     modulestore.delete(key)
 rebuild()
+rebuild(CourseDeleted.type_name)
 print(OverviewProjection.objects.count())
 print(CourseOverview.objects.count(), OverviewTombstone.objects.count(), store.still_dirty(keys))
 store.postpone(keys, ValueError("never mind"))
@@ -318,10 +320,97 @@ def test_courses_live_and_die_on_sqlite_too(tmp_path):
         "[('New', 1), ('course-v1:O+C+r', 6)]",
         "[('course-v1:O+C+R', '<p>New</p>'), ('course-v1:O+C+r', None)]",
         "2",
+        "held held",
         "deleted deleted",
         "0",
         "0 2 []",
         "[] 2",
+    ]
+
+
+AN_INSPECTION = """
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from lms_integration.events import CoursePublished
+from lms_integration.freshness import freshness
+from lms_integration.marks import CourseMark, mark_courses
+from lms_integration.models import (
+    CourseOverview, OverviewInspection, OverviewJob, OverviewProjection, OverviewSuspect,
+    OverviewTombstone,
+)
+from overview_worker.builder.overview import build_overview
+from overview_worker.builder.settings import BuilderSettings
+from overview_worker.commands.verify import read_only
+from overview_worker.inspection_ports import CurrentVersions
+from overview_worker.inspector import Inspector, MergingSurveyor
+from overview_worker.rebuild import rebuild_overviews
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.housekeeping import keep_house
+from overview_worker.store.inspection_store import DjangoInspectionStore
+from overview_worker.store.overview_store import DjangoOverviewStore
+from overview_worker.testing import InMemoryModulestore
+
+conf = StoreConf(builder_version=1)
+store, modulestore = DjangoOverviewStore(conf), InMemoryModulestore()
+inspection = DjangoInspectionStore(conf)
+build = partial(build_overview, settings=BuilderSettings())
+inspector = Inspector(
+    modulestore=modulestore, store=inspection, build=build,
+    surveyor=MergingSurveyor(modulestore=modulestore, store=inspection),
+    current=CurrentVersions(builder=1, schema=19),
+)
+keys = [f"course-v1:O+C{number}+R" for number in range(4)]
+
+def rebuild():
+    report = rebuild_overviews(keys, modulestore=modulestore, store=store, build=build)
+    print(*(outcome.value for outcome in report.outcomes.values()))
+
+def inspect():
+    ago = datetime.now(UTC) - timedelta(seconds=60)
+    OverviewSuspect.objects.update(seen_at=ago)
+    OverviewJob.objects.filter(started_at__isnull=False).update(started_at=ago)
+    report = inspector.inspect(enqueue=lambda keys: None, check_count=10)
+    print(report.findings, report.marked_count, report.checked_count, report.drifted_columns)
+
+for key in keys:
+    modulestore.publish(key, display_name=key)
+mark_courses([CourseMark(course_key=key, event_type=CoursePublished.type_name) for key in keys])
+rebuild()
+inspect()
+CourseOverview.objects.filter(id=keys[0]).update(display_name="By hand")
+OverviewProjection.objects.filter(course_key=keys[1]).delete()
+modulestore.publish(keys[2], display_name="Lost")
+modulestore.delete(keys[3])
+inspect()
+inspect()
+rebuild()
+inspect()
+print(freshness(hours=24).shares[1])
+OverviewTombstone.objects.update(deleted_at=datetime.now(UTC) - timedelta(days=100))
+print(keep_house(tombstone_days=90))
+try:
+    with read_only():
+        CourseOverview.objects.all().delete()
+except Exception as error:
+    print(type(error).__name__, CourseOverview.objects.count())
+print(OverviewInspection.objects.filter(finished_at__isnull=False).count())
+"""
+
+
+def test_the_inspector_works_on_sqlite_too(tmp_path):
+    printed = run_on(tmp_path / "overview.sqlite3", MIGRATE + AN_INSPECTION)
+
+    assert printed.splitlines() == [
+        "written written written written",
+        "{} 0 4 {}",
+        "{'drifted': 2} 2 2 {'display_name': 1, 'projection': 1}",
+        "{'stale': 1, 'orphaned': 1} 2 0 {}",
+        "written written written deleted",
+        "{} 0 3 {}",
+        "Share(within=4, total=4)",
+        "HouseReport(purged_count=1, referred_count=0)",
+        "OperationalError 3",
+        "4",
     ]
 
 

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from lms_integration.data import CourseOverviewImageSetData
+from lms_integration.events import CourseDeleted
 from lms_integration.marks import ANNOUNCED_DELETE, CourseMark, mark_courses, merge_marks
 from lms_integration.models import (
     CourseOverview,
@@ -30,6 +31,7 @@ from overview_worker.errors import ModulestoreUnavailable, RowRefused, StoreUnav
 from overview_worker.ports import OverviewStore
 from overview_worker.rebuild import BUILDER_VERSION, RebuildOutcome, rebuild_overviews
 from overview_worker.store.conf import StoreConf
+from overview_worker.store.inspection_store import DjangoInspectionStore
 from overview_worker.store.mark_statements import FAULT_RETRY_SECONDS
 from overview_worker.store.overview_store import DjangoOverviewStore
 from overview_worker.testing import InMemoryModulestore
@@ -510,7 +512,7 @@ def test_a_delete_that_a_foreign_key_refuses_is_a_fault_that_names_the_table(
     for key in (KEY, OTHER):
         modulestore.delete(key)
 
-    outcomes = mark_and_rebuild(store, modulestore, KEY, OTHER)
+    outcomes = mark_and_rebuild(store, modulestore, KEY, OTHER, event_type=CourseDeleted.type_name)
 
     assert outcomes == {KEY: RebuildOutcome.FAULTY, OTHER: RebuildOutcome.DELETED}
     assert referring_table in (state().fault or "")
@@ -526,9 +528,12 @@ def test_a_delete_that_a_foreign_key_refuses_is_a_fault_that_names_the_table(
 
 
 def mark_and_rebuild(
-    store: OverviewStore, modulestore: InMemoryModulestore, *course_keys: str
+    store: OverviewStore,
+    modulestore: InMemoryModulestore,
+    *course_keys: str,
+    event_type: str = "",
 ) -> dict[str, RebuildOutcome]:
-    mark_courses([CourseMark(course_key=key) for key in course_keys])
+    mark_courses([CourseMark(course_key=key, event_type=event_type) for key in course_keys])
     report = rebuild_overviews(
         course_keys,
         modulestore=modulestore,
@@ -606,6 +611,28 @@ def test_a_removal_never_takes_the_row_that_the_collation_finds_instead(platform
     assert tab_names() == ["Lessons"]
     assert state(lower).deleted
     assert not OverviewTombstone.objects.exists()
+
+
+@on_mysql
+def test_the_inspector_sees_such_a_collision_and_looks_rows_up_by_their_index(
+    platform_collation, store
+):
+    lower = KEY.replace("Run", "run")
+    apply(store, written(display_name="Mine"), KEY)
+    locked(store, lower)
+    inspection = DjangoInspectionStore(StoreConf(builder_version=BUILDER_VERSION))
+
+    with CaptureQueriesContext(connection) as queries:
+        courses = {course.course_key: course for course in inspection.iter_stored()}
+
+    assert (courses[KEY].has_row, courses[KEY].collides_with) == (True, None)
+    assert (courses[lower].has_row, courses[lower].collides_with) == (False, KEY)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {queries.captured_queries[-1]['sql']}")
+        names = [column[0] for column in cursor.description]
+        plan = [dict(zip(names, each, strict=True)) for each in cursor.fetchall()]
+    (rows,) = [each for each in plan if each["table"] == "o"]
+    assert (rows["type"], rows["key"]) == ("eq_ref", "PRIMARY")
 
 
 @on_mysql

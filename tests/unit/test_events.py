@@ -125,9 +125,23 @@ def test_an_event_that_breaks_the_contract_is_refused_with_its_reason(changes, r
         b"[" * 4000,
         b"1" * 4090,
         b'{"specversion": NaN}',
+        body()[:-1] + b',"data":{"published_at":Infinity}}',
+        body()[:-1] + b',"subject":"course-v1:Other+Course+R1"}',
         b"x" * (EVENT_MAX_BYTES + 1),
     ],
-    ids=["empty", "null", "list", "cut", "not utf-8", "deep", "huge number", "nan", "too large"],
+    ids=[
+        "empty",
+        "null",
+        "list",
+        "cut",
+        "not utf-8",
+        "deep",
+        "huge number",
+        "nan",
+        "infinity",
+        "a name twice",
+        "too large",
+    ],
 )
 def test_a_message_that_is_no_event_is_refused(raw):
     with pytest.raises(InvalidEvent):

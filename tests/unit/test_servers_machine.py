@@ -40,6 +40,40 @@ def test_no_compiler_is_asked_for_once_everything_is_installed(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize(
+    ("distribution", "packages"), [("debian", {"chromium"}), ("ubuntu", set())]
+)
+def test_only_tests_need_a_browser_and_only_where_it_is_a_package(
+    distribution: str, packages: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = tmp_path / "os-release"
+    release.write_text(f"ID_LIKE=x\nID={distribution}\n")
+    monkeypatch.setattr(machine, "OS_RELEASE", release)
+
+    needed = {
+        kind: {
+            lack.package
+            for lack in machine.find_lacks(kind=kind, installing=False, folder=tmp_path)
+        }
+        for kind in ("services", "test")
+    }
+
+    assert needed["test"] - needed["services"] == packages
+
+
+def test_a_stub_that_wants_a_snap_is_no_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("chromium-browser", "exec snap run chromium"), ("google-chrome", "real")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(
+        machine, "find_program", lambda name: str(tmp_path / name) if name != "chromium" else None
+    )
+
+    assert machine.find_browser() == str(tmp_path / "google-chrome")
+
+
+@pytest.mark.usefixtures("bare")
 def test_a_full_disk_is_named_and_no_package_is_said_to_mend_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

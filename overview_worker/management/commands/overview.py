@@ -10,27 +10,41 @@ from typing import Any, TextIO, cast
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 from kombu.exceptions import KombuError
-from rich.console import Console
 
 from overview_worker.bootstrap import close_dependencies
 from overview_worker.commands import (
+    dead_letters,
+    deletes,
     doctor,
     explain,
+    grants,
     intake_process,
     publish,
     reindex,
     seed,
     status,
+    verify,
 )
+from overview_worker.commands.console import command_console, shown_lines
 from overview_worker.errors import OverviewError
 
 SUBCOMMANDS = {
     module.COMMAND.name: module.COMMAND
-    for module in (publish, reindex, status, explain, doctor, seed, intake_process)
+    for module in (
+        publish,
+        reindex,
+        status,
+        explain,
+        verify,
+        dead_letters,
+        deletes,
+        doctor,
+        grants,
+        seed,
+        intake_process,
+    )
 }
 
-#: Columns of a table that goes to a pipe or a file.
-PIPE_WIDTH = 250
 #: With ``-v 2`` the log lines of the pipeline are shown too.
 VERBOSE = 2
 
@@ -39,6 +53,8 @@ examples:
   overview publish course-v1:OpenedX+DemoX+DemoCourse --wait 5
   overview reindex --all
   overview explain course-v1:OpenedX+DemoX+DemoCourse
+  overview verify --all
+  overview dead-letters list
   overview doctor
 
 exit codes: 0 all is well; 1 a problem was found or met, and is named; 2 called wrongly.
@@ -74,7 +90,7 @@ class Command(BaseCommand):
         Raises:
             CommandError: with one line for the person at the terminal.
         """
-        console = _console(cast(TextIO, self.stdout))
+        console = command_console(cast(TextIO, self.stdout))
         command = SUBCOMMANDS[options["subcommand"]]
         # At a terminal the subcommand's own lines are the report; the intake's report is its log.
         quiet = options["verbosity"] < VERBOSE and command is not intake_process.COMMAND
@@ -82,13 +98,13 @@ class Command(BaseCommand):
             with _quiet_logs() if quiet else nullcontext():
                 exit_code = command.run(Namespace(**options), console)
         except OverviewError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(shown_lines(str(error))) from error
         except (DatabaseError, InterfaceError) as error:
-            raise CommandError(f"overview database: {error} (try: overview doctor)") from error
+            reason = shown_lines(str(error))
+            raise CommandError(f"overview database: {reason} (try: overview doctor)") from error
         except (KombuError, OSError) as error:
-            raise CommandError(
-                f"broker: {type(error).__name__}: {error} (try: overview doctor)"
-            ) from error
+            reason = f"{type(error).__name__}: {shown_lines(str(error))}"
+            raise CommandError(f"broker: {reason} (try: overview doctor)") from error
         except KeyboardInterrupt:
             console.print("stopped; what is marked is rebuilt all the same")
             exit_code = 130
@@ -96,12 +112,6 @@ class Command(BaseCommand):
             close_dependencies()
         if exit_code:
             sys.exit(exit_code)
-
-
-def _console(output: TextIO) -> Console:
-    """Return a console as wide as the terminal; in a pipe lines are not folded for a reader's sake."""
-    width = None if output.isatty() else PIPE_WIDTH
-    return Console(file=output, width=width, soft_wrap=True, highlight=False)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The admin's pages; ``lms_integration.admin`` registers them."""

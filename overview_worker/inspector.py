@@ -1,0 +1,407 @@
+"""The inspector: looks whether every course's row is what the modulestore has, and marks what is not.
+
+It is the proof that nothing was lost, whatever the events did. A pass compares the course index with
+the states (``survey``), and some courses column by column (``check_deeply``). It repairs by marking
+only: the rebuild is the one that writes.
+
+**Grace.** A difference may be a publish on its way: the index has moved, the mark is not committed
+yet. So a difference counts when the same one was seen before, at least ``GRACE_SECONDS`` ago by the
+database's clock, and the course was not marked in between. No two machines' clocks are compared.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from overview_worker.comparison import ColumnDifference, ContentHashes, differences
+from overview_worker.documents import CourseLagging, PublishedCourse, PublishedPointer
+from overview_worker.errors import MalformedCourse, OverviewError
+from overview_worker.inspection_ports import (
+    CurrentVersions,
+    FindingKind,
+    InspectedCourse,
+    InspectionReport,
+    InspectionStore,
+    Repair,
+    Sight,
+    StoredOverview,
+    Survey,
+    Surveyor,
+)
+from overview_worker.ports import Modulestore
+from overview_worker.rebuild import Build, content_hash_of, projection_hash_of, tabs_hash_of
+
+logger = logging.getLogger(__name__)
+
+INSPECT_JOB = "inspect"
+#: How often a pass begins, however many beats there are.
+PERIOD_SECONDS = 60
+#: A difference has to stand for so long. A little less than the period, so that the next pass sees
+#: it as old enough although beats are not exact.
+GRACE_SECONDS = 55
+#: The most courses that one pass marks: a backup that was restored must not flood the queues, and
+#: the bulk workers do these and more in a minute.
+MARK_LIMIT = 6000
+#: The most differences that are remembered from one pass to the next.
+SUSPECT_LIMIT = 12_000
+#: The sweeper leaves what the inspector has marked to the bulk tasks that it enqueues, in seconds.
+LEASE_SECONDS = 60
+#: A course whose index entry moved less than so long ago, and that nobody marked, is counted as a
+#: publish that was lost, not as one that was there before the pipeline or the last backup.
+LOST_WITHIN_SECONDS = 3600
+#: Courses that one pass names one by one in the log.
+NAMED_COURSES = 20
+#: Courses that are compared column by column in shared round trips.
+CHECK_CHUNK = 100
+#: Longest list of columns in one log line, in characters.
+LOGGED_LENGTH = 1000
+
+#: Findings that a rebuild mends only where it writes what it believes to be there.
+_NEEDS_REWRITE = frozenset(
+    {
+        FindingKind.PROJECTION_MISSING,
+        FindingKind.WRONGLY_DELETED,
+        FindingKind.STRAY_TOMBSTONE,
+        FindingKind.DRIFTED,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspector:
+    """The inspector with what it works on; one instance a process."""
+
+    modulestore: Modulestore
+    store: InspectionStore
+    surveyor: Surveyor
+    build: Build
+    current: CurrentVersions
+    catalog_owns_language: bool = False
+
+    def inspect(
+        self, *, enqueue: Callable[[Sequence[str]], object], check_count: int
+    ) -> InspectionReport | None:
+        """Run one pass, unless another beat's has begun within the period: then None.
+
+        ``enqueue`` hands marked courses to the bulk workers; ``check_count`` courses are compared
+        column by column.
+
+        Raises:
+            ModulestoreUnavailable: the source did not answer; nothing was concluded from that.
+            StoreUnavailable: the database did not answer.
+        """
+        if not self.store.take_slot(INSPECT_JOB, period_seconds=PERIOD_SECONDS - 5):
+            return None
+        self.store.count_served()
+        number = self.store.begin()
+        report = InspectionReport()
+        try:
+            repairs = self._look(report)
+            repairs += self._look_deeply(report, check_count)
+            self._mark(repairs, report, enqueue)
+        except OverviewError as error:
+            self.store.fail(number, str(error))
+            raise
+        self.store.finish(number, report)
+        return report
+
+    def _look(self, report: InspectionReport) -> list[Repair]:
+        """Compare the index with the states; return what has to be marked, within the budget."""
+        survey = self.surveyor.survey(self.current)
+        report.course_count = survey.course_count
+        held = self.store.find_held()
+        self._release(held)
+        brake_is_on = any(held.values())
+        now = self.store.now()
+        findings = [
+            (sight, kind)
+            for sight in survey.differing
+            if (kind := finding_of(sight, self.current)) is not None
+            and sight.course_key not in held
+        ]
+        dirty = self.store.find_dirty([sight.course_key for sight, _ in findings])
+        known = self.store.suspects()
+        young: dict[str, str] = {}
+        repairs: list[Repair] = []
+        found: Counter[str] = Counter()
+        for sight, kind in findings:
+            key = sight.course_key
+            if key in dirty:
+                continue
+            fingerprint = fingerprint_of(sight, kind)
+            suspect = known.get(key)
+            is_known = suspect is not None and suspect.fingerprint == fingerprint
+            age = suspect.age_seconds if suspect is not None and is_known else 0.0
+            if not is_known or age < GRACE_SECONDS:
+                young[key] = fingerprint
+                continue
+            found[kind.value] += 1
+            if kind is FindingKind.ORPHANED and brake_is_on:
+                continue  # there is a question open, and nobody is helped by more of it
+            if len(repairs) < MARK_LIMIT:
+                repairs.append(_repair(sight, kind, age, now=now))
+            else:
+                young[key] = fingerprint
+        report.findings = dict(found)
+        report.suspected_count = len(young)
+        self.store.keep_suspects(dict(list(young.items())[:SUSPECT_LIMIT]))
+        return repairs
+
+    def _release(self, held: Collection[str]) -> None:
+        """Let go of held removals whose course is in the index after all."""
+        if not held:
+            return
+        back = sorted(self.modulestore.find_published(sorted(held)))
+        if back:
+            self.store.release_held(back)
+
+    def _look_deeply(self, report: InspectionReport, check_count: int) -> list[Repair]:
+        """Compare the next courses column by column; drift of a clean course needs no grace."""
+        if check_count <= 0:
+            return []
+        keys = self.store.deep_check_keys(limit=check_count)
+        repairs: list[Repair] = []
+        columns: Counter[str] = Counter()
+        for start in range(0, len(keys), CHECK_CHUNK):
+            checks = self.check(keys[start : start + CHECK_CHUNK])
+            settled = [check for check in checks if check.is_settled]
+            report.checked_count += len(settled)
+            self.store.note_verified(
+                [check.course_key for check in settled if not check.differences]
+            )
+            for check in settled:
+                if check.differences:
+                    repairs.append(_drift(check.course_key))
+                    columns.update({difference.column for difference in check.differences})
+                    _log_drift(check)
+        report.drifted_columns = dict(columns)
+        if repairs:
+            report.findings[FindingKind.DRIFTED.value] = len(repairs)
+        return repairs
+
+    def check(self, course_keys: Sequence[str]) -> list["CourseCheck"]:
+        """Compare courses in full, and those that differ once more, so that no rebuild came between."""
+        checks = self._check_once(course_keys)
+        doubtful = [key for key, check in checks.items() if check.differences]
+        if doubtful:
+            again = self._check_once(doubtful)
+            for key in doubtful:
+                is_same = again[key].moment == checks[key].moment
+                checks[key] = replace(again[key], is_settled=again[key].is_settled and is_same)
+        return [checks[key] for key in course_keys]
+
+    def _check_once(self, course_keys: Sequence[str]) -> dict[str, "CourseCheck"]:
+        stored = self.store.read_stored(course_keys)
+        pointers = self.modulestore.find_published(course_keys)
+        read = self.modulestore.read_published(list(pointers.values()))
+        return {
+            key: self._compare(key, stored.get(key), pointers.get(key), read.get(key))
+            for key in course_keys
+        }
+
+    def _compare(
+        self,
+        key: str,
+        stored: StoredOverview | None,
+        pointer: PublishedPointer | None,
+        read: PublishedCourse | CourseLagging | MalformedCourse | None,
+    ) -> "CourseCheck":
+        stored = stored or StoredOverview(course_key=key)
+        check = CourseCheck(
+            course_key=key,
+            moment=(stored.row_seq, stored.wanted, pointer.structure_id if pointer else None),
+            is_waiting=stored.is_dirty,
+            is_settled=not stored.is_dirty
+            and pointer is not None
+            and not stored.deleted
+            and pointer.structure_id == stored.source_version,
+        )
+        if pointer is None:
+            return replace(check, differences=tuple(_left_behind(stored)))
+        if not isinstance(read, PublishedCourse):
+            reason = read.reason if isinstance(read, CourseLagging) else str(read)
+            return replace(check, is_settled=False, unreadable=reason)
+        try:
+            built = self.build(read)
+        except MalformedCourse as error:
+            return replace(check, is_settled=False, unreadable=str(error))
+        found = differences(
+            stored,
+            built,
+            pointer=pointer,
+            hashes=ContentHashes(
+                content_hash=content_hash_of(built),
+                tabs_hash=tabs_hash_of(built),
+                projection_hash=projection_hash_of(built),
+            ),
+            catalog_owns_language=self.catalog_owns_language,
+        )
+        return replace(check, differences=tuple(found))
+
+    def _mark(
+        self,
+        repairs: Sequence[Repair],
+        report: InspectionReport,
+        enqueue: Callable[[Sequence[str]], object],
+    ) -> None:
+        # Orphans in tasks of their own: the brake on mass deletes judges a task at a time.
+        orphans = [each for each in repairs if each.kind is FindingKind.ORPHANED]
+        others = [each for each in repairs if each.kind is not FindingKind.ORPHANED]
+        for group in (orphans, others):
+            if not group:
+                continue
+            self.store.mark(group, lease_seconds=LEASE_SECONDS)
+            report.marked_count += len(group)
+            for repair in group[:NAMED_COURSES]:
+                extra = {"course_key": repair.course_key}
+                logger.warning("%s: %s: marked", repair.course_key, repair.kind.value, extra=extra)
+            enqueue(list(dict.fromkeys(repair.course_key for repair in group)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CourseCheck:
+    """One course compared in full."""
+
+    course_key: str
+    #: What must not move between two looks: changes of the row, marks, the index's version.
+    moment: tuple[int, int, str | None]
+    is_waiting: bool  #: a rebuild of it is wanted already
+    #: Clean, and built from the version that is published: whatever differs then is drift.
+    is_settled: bool
+    unreadable: str = ""  #: why it could not be built, so that nothing could be compared
+    differences: tuple[ColumnDifference, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergingSurveyor:
+    """``Surveyor`` for an index that is elsewhere: two streams in the order of the keys, side by side."""
+
+    modulestore: Modulestore
+    store: InspectionStore
+
+    def survey(self, current: CurrentVersions) -> Survey:
+        """Return the courses that differ; both sides are read in pages."""
+        stateless = {course.course_key: course for course in self.store.find_stateless()}
+        differing: list[Sight] = []
+        course_count = 0
+        for sight in merged(self.modulestore.iter_published(), self.store.iter_stored()):
+            course_count += sight.pointer is not None
+            if sight.stored is None:
+                sight = replace(sight, stored=stateless.pop(sight.course_key, None))
+            if finding_of(sight, current) is not None:
+                differing.append(sight)
+        differing += [
+            Sight(course_key=key, pointer=None, stored=course) for key, course in stateless.items()
+        ]
+        return Survey(course_count=course_count, differing=differing)
+
+
+def merged(
+    pointers: Iterable[PublishedPointer], stored: Iterable[InspectedCourse]
+) -> Iterator[Sight]:
+    """Yield every course of two streams, each in the order of its keys, once."""
+    pointers, stored = iter(pointers), iter(stored)
+    pointer, course = next(pointers, None), next(stored, None)
+    while pointer is not None or course is not None:
+        if course is None or (pointer is not None and pointer.course_key < course.course_key):
+            assert pointer is not None  # noqa: S101 - tells the type checker what the loop says
+            yield Sight(course_key=pointer.course_key, pointer=pointer, stored=None)
+            pointer = next(pointers, None)
+        elif pointer is None or course.course_key < pointer.course_key:
+            yield Sight(course_key=course.course_key, pointer=None, stored=course)
+            course = next(stored, None)
+        else:
+            yield Sight(course_key=course.course_key, pointer=pointer, stored=course)
+            pointer, course = next(pointers, None), next(stored, None)
+
+
+def finding_of(sight: Sight, current: CurrentVersions) -> FindingKind | None:
+    """Return in what way the two sides of a course differ; None if they do not."""
+    pointer, stored = sight.pointer, sight.stored
+    if pointer is None:
+        return _finding_of_unpublished(stored)
+    if stored is not None and stored.collides_with is not None:
+        return FindingKind.COLLIDING
+    if stored is None or not stored.source_version:
+        return FindingKind.MISSING
+    if stored.source_version != pointer.structure_id:
+        return FindingKind.STALE
+    if stored.deleted:
+        return FindingKind.WRONGLY_DELETED
+    if not stored.has_row:
+        return FindingKind.ROW_MISSING
+    if (stored.builder_version, stored.schema_version) != (current.builder, current.schema):
+        return FindingKind.OLD_SCHEMA
+    if not stored.has_projection:
+        return FindingKind.PROJECTION_MISSING
+    return FindingKind.STRAY_TOMBSTONE if stored.has_tombstone else None
+
+
+def _finding_of_unpublished(stored: InspectedCourse | None) -> FindingKind | None:
+    if stored is None:
+        return None
+    is_live = bool(stored.source_version) and not stored.deleted
+    is_there = stored.has_row or stored.has_projection
+    return FindingKind.ORPHANED if is_live or is_there else None
+
+
+def fingerprint_of(sight: Sight, kind: FindingKind) -> str:
+    """Return what exactly differs, as short text; a mark in between makes it another difference."""
+    pointer, stored = sight.pointer, sight.stored
+    parts = [
+        kind.value,
+        "" if pointer is None else pointer.structure_id,
+        "" if stored is None else f"{stored.source_version} {stored.wanted}",
+    ]
+    return "/".join(parts)
+
+
+def _repair(sight: Sight, kind: FindingKind, age_seconds: float, *, now: datetime) -> Repair:
+    is_behind = kind in (FindingKind.MISSING, FindingKind.STALE)
+    lost = is_behind and _is_recent(sight.pointer, now=now)
+    return Repair(
+        course_key=sight.course_key,
+        kind=kind,
+        rewrite=kind in _NEEDS_REWRITE,
+        # One period more: it was lost before the pass that saw it first.
+        lost_for_seconds=round(age_seconds) + PERIOD_SECONDS if lost else None,
+    )
+
+
+def _drift(course_key: str) -> Repair:
+    return Repair(course_key=course_key, kind=FindingKind.DRIFTED, rewrite=True)
+
+
+def _is_recent(pointer: PublishedPointer | None, *, now: datetime) -> bool:
+    """Whether an index entry moved lately: two clocks, for a figure only, with an hour's tolerance."""
+    if pointer is None or pointer.updated_at is None:
+        return False
+    return abs((now - pointer.updated_at).total_seconds()) < LOST_WITHIN_SECONDS
+
+
+def _left_behind(stored: StoredOverview) -> Iterator[ColumnDifference]:
+    nothing = "nothing: the course is not published"
+    if stored.row is not None:
+        yield ColumnDifference(column="row", stored="a row", expected=nothing)
+    if stored.projection is not None:
+        yield ColumnDifference(column="projection", stored="a projection", expected=nothing)
+    if stored.source_version and not stored.deleted:
+        yield ColumnDifference(column="state.deleted", stored="False", expected="True")
+
+
+def _log_drift(check: CourseCheck) -> None:
+    told = "; ".join(str(difference) for difference in check.differences)
+    if len(told) > LOGGED_LENGTH:
+        told = f"{told[:LOGGED_LENGTH]}… ({len(check.differences)} columns)"
+    logger.warning("%s drifted: %s", check.course_key, told, extra={"course_key": check.course_key})
+
+
+def findings_of(survey: Survey, current: CurrentVersions) -> Mapping[str, FindingKind]:
+    """Return ``{course key: in what way it differs}`` of a survey."""
+    return {
+        sight.course_key: kind
+        for sight in survey.differing
+        if (kind := finding_of(sight, current)) is not None
+    }

@@ -1,0 +1,31 @@
+"""Periodic jobs: several beats run each once, and a rolling one goes on where it was."""
+
+from django.db import connections
+
+from lms_integration.database_clock import now_sql
+
+_CREATE = {
+    "mysql": "INSERT IGNORE INTO overview_job (name, after_key) VALUES (%s, '')",
+    "sqlite": "INSERT OR IGNORE INTO overview_job (name, after_key) VALUES (%s, '')",
+}
+_TAKE = (
+    "UPDATE overview_job SET started_at = {now} "
+    "WHERE name = %s AND (started_at IS NULL OR started_at <= {earliest})"
+)
+
+
+def take_slot(using: str, job: str, *, period_seconds: int) -> bool:
+    """Return whether ``job`` is to run now, and note that it does.
+
+    It is when nobody has begun it within the period: two beats that ask at once get one yes, and the
+    times of several beats need not agree.
+    """
+    connection = connections[using]
+    vendor = connection.vendor
+    statement = _TAKE.format(
+        now=now_sql(vendor), earliest=now_sql(vendor, offset_seconds=-period_seconds)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_CREATE[vendor], [job])
+        cursor.execute(statement, [job])
+        return bool(cursor.rowcount)

@@ -1,0 +1,87 @@
+"""SQL accounts as ``overview grants`` prints them, made on the tests' private MariaDB."""
+
+import getpass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+from urllib.parse import quote
+
+import MySQLdb  # type: ignore[import-untyped]  # it has none
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections
+
+#: In the names of the accounts; the tests drop what begins so.
+PREFIX = "least_"
+_CREATED = re.compile(
+    r"CREATE USER '(?P<user>[^']+)'@'(?P<host>[^']+)' IDENTIFIED BY '(?P<password>[^']+)'"
+)
+
+
+@contextmanager
+def printed_accounts(*roles: str) -> Iterator[Mapping[str, str]]:
+    """Run what ``overview grants --create`` prints; give ``{role: password}``; drop the accounts."""
+    statements = printed_grants(*roles)
+    found = [_CREATED.match(line) for line in statements]
+    passwords = {match["user"].removeprefix(PREFIX): match["password"] for match in found if match}
+    with administrator() as cursor:
+        _drop_accounts(cursor)
+        try:
+            for statement in statements:
+                cursor.execute(statement)
+            yield passwords
+        finally:
+            _drop_accounts(cursor)
+
+
+def printed_grants(*roles: str) -> list[str]:
+    """Return the statements that the command prints for this database."""
+    output = StringIO()
+    call_command(
+        *("overview", "grants", *roles, "--create", "--host", "localhost", "--prefix", PREFIX),
+        stdout=output,
+    )
+    return [line for line in output.getvalue().splitlines() if not line.startswith("--")]
+
+
+@contextmanager
+def administrator() -> Iterator[Any]:
+    """Give a cursor of the server's administrator: whoever runs the private server, by its socket."""
+    if connection.vendor != "mysql" or "unix_socket" not in connection.settings_dict["OPTIONS"]:
+        pytest.skip("only on the private MariaDB is an administrator at hand")
+    admin = MySQLdb.connect(
+        user=getpass.getuser(), unix_socket=connection.settings_dict["OPTIONS"]["unix_socket"]
+    )
+    try:
+        yield admin.cursor()
+    finally:
+        admin.close()
+
+
+@contextmanager
+def signed_in(role: str, password: str) -> Iterator[None]:
+    """Let every connection of this process be the account's, in all threads."""
+    settings: dict[str, Any] = connections["default"].settings_dict
+    before = {name: settings[name] for name in ("USER", "PASSWORD")}
+    connection.close()
+    settings.update(USER=f"{PREFIX}{role}", PASSWORD=password)
+    try:
+        yield
+    finally:
+        connection.close()
+        settings.update(before)
+
+
+def account_url(role: str, password: str) -> str:
+    """Return ``OVERVIEW_DATABASE_URL`` for an account."""
+    settings = connection.settings_dict
+    socket = quote(str(settings["OPTIONS"]["unix_socket"]), safe="")
+    return f"mysql://{PREFIX}{role}:{password}@localhost/{settings['NAME']}?unix_socket={socket}"
+
+
+def _drop_accounts(cursor: Any) -> None:
+    cursor.execute("SELECT user, host FROM mysql.user WHERE user LIKE %s", [PREFIX + "%"])
+    for user, host in cursor.fetchall():
+        cursor.execute(f"DROP USER '{user}'@'{host}'")
