@@ -159,12 +159,12 @@ def test_a_course_that_one_may_not_see_is_not_there(visitor: Visit):
 
 
 def test_long_lists_are_paged(visitor: Visit):
-    many_courses(learner(), 30)
+    many_courses(learner(), 54)
     visitor.sign_in()
     page = visitor.page
 
     page.get_by_role("link", name="Next").click()
-    expect(page.get_by_role("status")).to_contain_text("Courses 13\u201324 of 30")
+    expect(page.get_by_role("status")).to_contain_text("Courses 25\u201348 of 54")
     page.get_by_role("link", name="Page 3").click()
     expect(page.locator("article")).to_have_count(6)
     assert _fits(visitor)

@@ -11,6 +11,8 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 from rest_framework.authtoken.models import Token
 
+from tests.token_keys import verify_tokens_with
+
 pytestmark = pytest.mark.django_db
 
 ADDRESS = "/api/mobile/v1/users/ada/enrollments_status/"
@@ -24,15 +26,14 @@ def ada() -> User:
 
 
 @pytest.fixture
-def jwt_key(settings: Any) -> None:
-    settings.SIMPLE_JWT = {
-        **settings.SIMPLE_JWT,
-        "ALGORITHM": "HS256",
-        "SIGNING_KEY": KEY,
-        "VERIFYING_KEY": KEY,
-        "ISSUER": "https://lms.example.org",
-        "AUDIENCE": "lms",
-    }
+def jwt_key(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    verify_tokens_with(
+        KEY,
+        settings=settings,
+        monkeypatch=monkeypatch,
+        issuer="https://lms.example.org",
+        audience="lms",
+    )
 
 
 def status(**headers: str) -> int:
@@ -115,8 +116,10 @@ def test_a_token_that_is_not_ours_is_refused_and_says_no_more(
     assert response.headers["WWW-Authenticate"] == 'JWT realm="api"'
 
 
-def test_without_a_key_no_token_is_believed(ada: User, settings: Any):
-    settings.SIMPLE_JWT = {**settings.SIMPLE_JWT, "VERIFYING_KEY": "", "SIGNING_KEY": ""}
+def test_without_a_key_no_token_is_believed(
+    ada: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    verify_tokens_with("", settings=settings, monkeypatch=monkeypatch)
 
     assert status(authorization=token()) == 401
 

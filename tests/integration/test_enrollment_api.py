@@ -89,14 +89,14 @@ def queries_of(client: Client, url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 20, 60])
-def test_ones_own_list_costs_four_queries_however_long_it_is(count: int):
+def test_ones_own_list_costs_five_queries_however_long_it_is(count: int):
     ada = person()
     enrolled_in_many(ada, count)
     client = signed_in(ada)
 
     queries = queries_of(client, f"{API}/enrollment")
 
-    assert len(queries) == 4  # session, account, enrolments with courses, modes
+    assert len(queries) == 5  # session, account, versions, enrolments with courses, modes
 
 
 @pytest.mark.parametrize("count", [1, 20, 60])

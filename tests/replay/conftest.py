@@ -14,6 +14,7 @@ from tests.recorded_http import (
     load_learner_home_state,
     load_recorded_state,
 )
+from tests.token_keys import verify_tokens_with
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,10 @@ def recorded_state(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
 
 
 @pytest.fixture(autouse=True)
-def recorded_settings(settings: Any) -> Iterator[None]:
+def recorded_settings(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The settings in force when the exchanges were recorded, and throttles without a history."""
-    keys = {"SIGNING_KEY": JWT_KEY, "VERIFYING_KEY": JWT_KEY}
-    jwt = {**settings.SIMPLE_JWT, "ALGORITHM": "HS256", **keys}
+    verify_tokens_with(JWT_KEY, settings=settings, monkeypatch=monkeypatch)
     cache.clear()
-    with override_settings(**RECORDED_SETTINGS, SIMPLE_JWT=jwt):
+    with override_settings(**RECORDED_SETTINGS):
         yield
     cache.clear()
