@@ -99,7 +99,7 @@ class Inspector:
         report = InspectionReport()
         try:
             repairs = self._look(report)
-            repairs += self._look_deeply(report, check_count)
+            repairs += self._look_deeply(report, enqueue, check_count)
             self._mark(repairs, report, enqueue)
         except OverviewError as error:
             self.store.fail(number, str(error))
@@ -157,7 +157,12 @@ class Inspector:
         if back:
             self.store.release_held(back)
 
-    def _look_deeply(self, report: InspectionReport, check_count: int) -> list[Repair]:
+    def _look_deeply(
+        self,
+        report: InspectionReport,
+        enqueue: Callable[[Sequence[str]], object],
+        check_count: int,
+    ) -> list[Repair]:
         """Compare the next courses column by column; drift of a clean course needs no grace."""
         if check_count <= 0:
             return []
@@ -168,9 +173,7 @@ class Inspector:
             checks = self.check(keys[start : start + CHECK_CHUNK])
             settled = [check for check in checks if check.is_settled]
             report.checked_count += len(settled)
-            self.store.note_verified(
-                [check.course_key for check in settled if not check.differences]
-            )
+            self._note_verified([each for each in settled if not each.differences], enqueue)
             for check in settled:
                 if check.differences:
                     repairs.append(_drift(check.course_key))
@@ -180,6 +183,16 @@ class Inspector:
         if repairs:
             report.findings[FindingKind.DRIFTED.value] = len(repairs)
         return repairs
+
+    def _note_verified(
+        self, checks: Sequence["CourseCheck"], enqueue: Callable[[Sequence[str]], object]
+    ) -> None:
+        """Note it under the courses' locks, and look again, as all do that hold them."""
+        keys = [check.course_key for check in checks]
+        self.store.note_verified(keys)
+        dirty = sorted(self.store.find_dirty(keys))
+        if dirty:
+            enqueue(dirty)
 
     def check(self, course_keys: Sequence[str]) -> list["CourseCheck"]:
         """Compare courses in full, and those that differ once more, so that no rebuild came between."""

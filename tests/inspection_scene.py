@@ -27,7 +27,11 @@ from overview_worker.builder.settings import BuilderSettings, ImageSetSettings
 from overview_worker.inspection_ports import InspectionReport
 from overview_worker.inspector import PERIOD_SECONDS, CourseCheck
 from overview_worker.modulestore.mongo import MongoConf
-from overview_worker.rebuild import RebuildOutcome, rebuild_overviews
+from overview_worker.rebuild import (
+    DISBELIEVE_AFTER_SECONDS,
+    RebuildOutcome,
+    rebuild_overviews,
+)
 
 CHUNK = 100
 BUILDER = BuilderSettings(
@@ -64,6 +68,16 @@ class Site:
             for start in range(0, len(keys), CHUNK):
                 outcomes |= self.rebuild(*keys[start : start + CHUNK])
         raise AssertionError(f"still dirty: {due_keys()[:5]}")
+
+    def drain_after_a_minute(self) -> None:
+        """Rebuild what is dirty, also what waited for an index that seemed to be behind."""
+        self.drain()
+        shift = timedelta(seconds=DISBELIEVE_AFTER_SECONDS)
+        for mark in OverviewMark.objects.filter(wanted__gt=F("done"), attempts__gt=0):
+            OverviewMark.objects.filter(pk=mark.pk).update(
+                dirty_since=mark.dirty_since and mark.dirty_since - shift, attempts=0
+            )
+        self.drain()
 
     def rebuild(self, *course_keys: str) -> dict[str, RebuildOutcome]:
         """Rebuild courses as one task."""

@@ -223,7 +223,7 @@ def test_every_corruption_is_found_named_and_put_right_and_nothing_else_is(site:
 
     seen = site.inspect()
     found = site.inspect()
-    site.drain()
+    site.drain_after_a_minute()
     cycle = site.inspect(check_count=len(keys))
     site.drain()
 

@@ -383,6 +383,17 @@ def test_a_course_whose_version_has_moved_or_that_waits_is_not_compared(site):
     assert (report.checked_count, report.drifted_columns) == (0, {})
 
 
+def test_a_course_that_is_marked_while_it_is_noted_as_verified_is_enqueued(site, monkeypatch):
+    site.create(KEY)
+    monkeypatch.setattr(
+        site.inspection, "note_verified", lambda keys: [site.store.mark(key) for key in keys]
+    )
+
+    site.inspect(check_count=10)
+
+    assert site.enqueued == [[KEY]]
+
+
 def test_the_deep_check_goes_on_where_it_was(site):
     keys = [f"{KEY}{number}" for number in range(5)]
     site.create(*keys)
