@@ -6,6 +6,11 @@ UV ?= uv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
+# How long a soak is: events, courses, and the share of the events that announce a real edit.
+SOAK_EVENTS ?= 1000000
+SOAK_COURSES ?= 10000
+SOAK_EDITS ?= 0.1
+SOAK_ARGS ?=
 DEMO_ARGS ?=
 # Messages of each class, and seconds of coverage-guided fuzzing.
 FUZZ_EXAMPLES ?= 10000
@@ -21,7 +26,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-index-url --no-config --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check audit fuzz up down status bench load lock clean
+.PHONY: help demo test check audit fuzz up down status bench soak load lock clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name sentence; \
@@ -73,6 +78,14 @@ bench: ## Measure on private servers (BENCH_MODES="services embedded", BENCH_ARG
 		$(SERVERS) run --mode $$mode --folder $(BENCH_FOLDER)/$$mode -- \
 			$(BIN)/python -m benchmarks --mode $$mode $(BENCH_ARGS) || exit 1; \
 	done
+
+soak: ## Drive SOAK_EVENTS events through it with a kill every 2 s; before that, long faults (SOAK_FAULTS=no: not).
+	@$(PYTHON) dev/bootstrap.py test
+	@[ "$(SOAK_FAULTS)" = no ] || OVERVIEW_FAULTS=long $(SERVERS) run --mode services \
+		--folder $(BENCH_FOLDER)/soak -- $(BIN)/pytest -q tests/faults
+	@$(SERVERS) run --mode services --folder $(BENCH_FOLDER)/soak -- \
+		$(BIN)/python -m benchmarks.soak --events $(SOAK_EVENTS) --courses $(SOAK_COURSES) \
+			--edits $(SOAK_EDITS) $(SOAK_ARGS)
 
 load: ## Let many learners ask at once, with Locust (LOAD_ARGS="--users 100 --seconds 120").
 	@$(PYTHON) dev/bootstrap.py services

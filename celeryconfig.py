@@ -117,6 +117,9 @@ def _every(seconds: float) -> schedule:
     return schedule(seconds, nowfun=_steady_now)
 
 
+#: Seconds that beat waits for the confirm of a task: left alone, it would wait for ever on a connection
+#: that has died in silence, and with it every sweep.
+_confirmed: dict[str, Any] = {"confirm_timeout": 5}
 # With no worker running, sweeps must not pile up. RabbitMQ counts the seconds itself; Celery's own
 # "expires" is a moment by beat's clock, looked at by the worker's, which may be minutes ahead.
 _sweep_life: dict[str, Any] = (
@@ -126,17 +129,17 @@ beat_schedule = {
     "sweep": {
         "task": "overview.sweep",
         "schedule": _every(SWEEP_PERIOD_SECONDS),
-        "options": _sweep_life,
+        "options": _confirmed | _sweep_life,
     },
     "inspect": {
         "task": "overview.inspect",
         "schedule": _every(INSPECT_PERIOD_SECONDS),
         # Behind a full reindex it may have to wait; those that waited run once.
-        "options": {"expires": 10 * INSPECT_PERIOD_SECONDS},
+        "options": _confirmed | {"expires": 10 * INSPECT_PERIOD_SECONDS},
     },
     "keep_house": {
         "task": "overview.keep_house",
         "schedule": _every(KEEP_HOUSE_PERIOD_SECONDS),
-        "options": {"expires": KEEP_HOUSE_PERIOD_SECONDS},
+        "options": _confirmed | {"expires": KEEP_HOUSE_PERIOD_SECONDS},
     },
 }

@@ -27,9 +27,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
     parser.add_argument(
         "--only",
-        choices=("publish_to_visible", "rebuild_loop", "read_path", "inspection"),
-        help="one benchmark alone; the last two are only run when they are asked for",
+        choices=("publish_to_visible", "rebuild_loop", "read_path", "inspection", "sustained"),
+        help="one benchmark alone; the last three are only run when they are asked for",
     )
+    parser.add_argument("--seconds", type=int, help="how long the sustained load is to last")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lms_integration.settings")
     os.environ.setdefault("OVERVIEW_LOG_LEVEL", "WARNING")
@@ -45,7 +46,7 @@ def main() -> int:
 
 def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     # Both need Django to be set up before their models are imported.
-    from benchmarks import inspection, publish_to_visible, read_path, rebuild_loop
+    from benchmarks import inspection, publish_to_visible, read_path, rebuild_loop, sustained
 
     def report(line: str) -> None:
         console.print(f"[dim]{options.mode}: {line}[/dim]")
@@ -56,6 +57,10 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         return read_path.measure(log_folder=logs, quick=options.quick, report=report)
     if options.only == "inspection":
         return inspection.measure(quick=options.quick, report=report)
+    if options.only == "sustained":
+        return sustained.measure(
+            log_folder=logs, seconds=options.seconds, quick=options.quick, report=report
+        )
     if options.only != "publish_to_visible":
         figures |= rebuild_loop.measure(quick=options.quick, report=report)
     if options.only != "rebuild_loop":
@@ -101,6 +106,12 @@ def _print(figures: dict[str, Any], console: Console) -> None:
             table.add_row(*(str(value) for value in each.values()))
         console.print(table)
         console.print(f"compared in full: {figures['deep_check_per_second']} courses/s")
+    for name in ("sustained", "hot_course"):
+        if figures.get(name):
+            table = Table("figure", "value", title=name.replace("_", " "))
+            for key, value in figures[name].items():
+                table.add_row(key.replace("_", " "), str(value))
+            console.print(table)
     if burst := figures.get("burst"):
         table = Table(*burst, title="burst for one course")
         table.add_row(*(str(value) for value in burst.values()))

@@ -30,12 +30,22 @@ class NotReady(RuntimeError):
 
 
 class ProcfileProcesses:
-    """Some of the processes, with logs in a folder of their own; a context that ends them."""
+    """Some of the processes, with logs in a folder of their own; a context that ends them.
 
-    def __init__(self, log_folder: Path, *, environment: Mapping[str, str] = os.environ) -> None:
+    ``more_arguments`` are put at the end of the named processes' lines.
+    """
+
+    def __init__(
+        self,
+        log_folder: Path,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        more_arguments: Mapping[str, str] | None = None,
+    ) -> None:
         programs = Path(sys.executable).parent
         self.environment = {**environment, "PATH": f"{programs}:{environment['PATH']}"}
         self._log_folder = log_folder
+        self._more_arguments = more_arguments or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         log_folder.mkdir(parents=True, exist_ok=True)
 
@@ -59,9 +69,10 @@ class ProcfileProcesses:
         """Start processes side by side, and wait for none."""
         commands = parse_procfile((PROJECT / "Procfile").read_text()).processes
         for name in names:
+            command = f"{commands[name]} {self._more_arguments.get(name, '')}"
             with self._log(name).open("wb") as output:
                 self._processes[name] = subprocess.Popen(  # noqa: S603 - a line of our Procfile
-                    ["/bin/sh", "-c", f"exec {commands[name]}"],
+                    ["/bin/sh", "-c", f"exec {command}"],
                     cwd=PROJECT,
                     env=self.environment,
                     stdout=output,
@@ -78,6 +89,13 @@ class ProcfileProcesses:
         process = self._processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def restart_after_kill(self, name: str) -> None:
+        """``kill -9`` a process and its children, start it again, and wait for nothing."""
+        process = self._processes[name]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.launch(name)
 
     def stop_all(self) -> None:
         """Stop what runs: politely first, then not."""

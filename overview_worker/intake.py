@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from kombu import Connection, Consumer
@@ -46,16 +47,19 @@ IDLE_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 HEARTBEAT_SECONDS = 20
 
+#: Of so many courses the intake remembers that their task is on its way; then it begins anew.
+REMEMBERED_COURSES = 20_000
+
 _JSON_CONTENT_TYPES = frozenset({CONTENT_TYPE, "application/json"})
 
 
 class IntakeStore(Protocol):
     """What the intake writes: marks and dead letters, each in a transaction of its own."""
 
-    def mark_events(self, events: Sequence[Event]) -> list[str]:
+    def mark_events(self, events: Sequence[Event]) -> Mapping[str, datetime | None]:
         """Mark the events' courses, but for those marked by their publisher in this database.
 
-        Returns the courses, of all the events, that are dirty now.
+        Returns the courses, of all the events, that are dirty now, with since when they are.
 
         Raises:
             RetryableError: the database did not answer; nothing may be acknowledged.
@@ -94,6 +98,8 @@ class Intake:
         self._enqueue = enqueue
         self._stopping = threading.Event()
         self._batch: list[Message] = []
+        #: ``{course: since when it was dirty as its last task was enqueued}``.
+        self._enqueued: dict[str, datetime | None] = {}
         self._last_heartbeat = 0.0
 
     def stop(self) -> None:
@@ -174,11 +180,27 @@ class Intake:
                 self._stopping.wait(RETRY_SECONDS)
         else:
             return  # stopped: unacknowledged messages go back to the queue
-        self._enqueue(dirty)
+        self._enqueue_once(dirty)
         for message in self._batch:
             message.ack()
         logger.debug("%d events, %d courses", len(batch.events), len(dirty))
         self._batch.clear()
+
+    def _enqueue_once(self, dirty: Mapping[str, datetime | None]) -> None:
+        """Enqueue the courses whose task is not on its way already.
+
+        A course that has been dirty since its last task was enqueued is rebuilt by that task; if it
+        was lost or came to nothing, the sweeper sends another. Else more events than the workers can
+        take would make a queue of tasks that grows without end, most of them for clean courses.
+        """
+        fresh = [
+            key for key, since in dirty.items() if since is None or self._enqueued.get(key) != since
+        ]
+        if fresh:
+            self._enqueue(fresh)
+        if len(self._enqueued) > REMEMBERED_COURSES:
+            self._enqueued.clear()
+        self._enqueued |= {key: dirty[key] for key in fresh}
 
     def _beat(self, connection: Connection) -> None:
         now = time.monotonic()

@@ -1,7 +1,8 @@
 """What the intake writes in SQL: marks in batches, dead letters, and holds on poisonous courses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from django.db import (
     DEFAULT_DB_ALIAS,
@@ -31,19 +32,19 @@ class DjangoIntakeStore:
     def __init__(self, *, using: str = DEFAULT_DB_ALIAS) -> None:
         self._using = using
 
-    def mark_events(self, events: Sequence[Event]) -> list[str]:
-        """Mark the events' courses and return those that are dirty now."""
+    def mark_events(self, events: Sequence[Event]) -> Mapping[str, datetime | None]:
+        """Mark the events' courses and return those that are dirty now, with since when."""
         if not events:
-            return []
+            return {}
         with self._errors_translated():
             here = database_identity(self._using)
             unmarked = [mark_of(event) for event in events if event.marked_in != here]
             mark_courses(unmarked, using=self._using)
-            return list(
+            return dict(
                 self._marks()
                 .filter(course_key__in={event.course_key for event in events})
                 .filter(wanted__gt=F("done"))
-                .values_list("course_key", flat=True)
+                .values_list("course_key", "dirty_since")
             )
 
     def record_dead_letters(self, entries: Sequence[DeadLetterEntry]) -> None:

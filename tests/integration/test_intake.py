@@ -2,11 +2,12 @@
 
 import gzip
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db.models import F
 from kombu import Connection, Producer
 
 from lms_integration.events import CONTENT_TYPE, CoursePublished, Event, encode_event
@@ -269,7 +270,7 @@ class DatabaseAwayOnce(DjangoIntakeStore):
 
     outages = 1
 
-    def mark_events(self, events: Sequence[Event]) -> list[str]:
+    def mark_events(self, events: Sequence[Event]) -> Mapping[str, datetime | None]:
         if self.outages:
             self.outages -= 1
             raise StoreUnavailable("away")
@@ -284,3 +285,18 @@ def test_while_the_database_is_away_the_batch_is_kept(url, start, queue):
 
     assert wanted(KEY) == 1
     wait_for(lambda: events_left(url) == 0)
+
+
+def test_a_course_whose_task_is_on_its_way_gets_no_second_one(url, start, queue):
+    start(url)
+    publish(url, encode_event(event()))
+    wait_for(lambda: queue.course_keys == [KEY])
+
+    publish(url, encode_event(event()))
+    wait_for(lambda: wanted(KEY) == 2 and events_left(url) == 0)
+    tasks_while_dirty = list(queue.course_keys)
+    OverviewMark.objects.filter(course_key=KEY).update(done=F("wanted"), dirty_since=None)
+    publish(url, encode_event(event()))
+
+    wait_for(lambda: queue.course_keys == [KEY, KEY])
+    assert tasks_while_dirty == [KEY]

@@ -52,7 +52,8 @@ def rebuild(adapters: Dependencies, *keys: str):
 
 
 def mark(*keys: str) -> list[str]:
-    return DjangoIntakeStore().mark_events([CoursePublished(course_key=key) for key in keys])
+    events = [CoursePublished(course_key=key) for key in keys]
+    return list(DjangoIntakeStore().mark_events(events))
 
 
 def printed(*arguments: str) -> str:

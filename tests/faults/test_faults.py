@@ -1,0 +1,357 @@
+"""Every server and every process fails in turn while courses are being published.
+
+After each fault, within a minute of quiet, every row equals a fresh build of what is published; at
+no moment did a reader see a row of two versions or an older version after a newer one; and no save
+in Studio waited for longer than two seconds. ``OVERVIEW_FAULTS=long`` makes the faults last as long
+as operators know them.
+"""
+
+# ruff: noqa: S311 - what is hit next is left to chance, not a secret
+
+import itertools
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import MySQLdb  # type: ignore[import-untyped]  # it has none
+import pytest
+from django.db.models import F
+from kombu import Connection
+
+from dev.trials.processes import tree_of
+from lms_integration.marks import CourseMark, mark_courses
+from lms_integration.models import DeadLetter, DeadLetterOrigin, OverviewInspection, OverviewMark
+from lms_integration.topology import event_exchange
+from tests.faults.black_hole import Relay
+from tests.faults.scene import (
+    COURSE_KEYS,
+    IS_LONG,
+    OUTAGE_SECONDS,
+    PROCESSES,
+    QUIET_KEYS,
+    QUIET_SECONDS,
+    STORM_SECONDS,
+    Scene,
+    send_signal,
+    wait_for,
+)
+
+pytestmark = pytest.mark.service
+
+KILL_EVERY_SECONDS = 2.0
+#: Within so many seconds the sweeper enqueues what nobody announced: its grace, period and a worker.
+SWEPT_SECONDS = 15.0
+BROKEN_KEY = "course-v1:FaultX+Broken+R1"
+
+
+# Processes
+
+
+def test_workers_killed_every_two_seconds_lose_nothing(scene: Scene):
+    with scene.publishing() as author:
+        for round_number in range(int(STORM_SECONDS // KILL_EVERY_SECONDS) + 1):
+            author.save_for(KILL_EVERY_SECONDS / 2)
+            if round_number % 3 == 1:
+                scene.processes.kill("live")
+                scene.processes.start("live")
+            else:
+                send_signal([random.choice(scene.worker_children())], signal.SIGKILL)
+            author.save_for(KILL_EVERY_SECONDS / 2)
+
+
+def test_an_intake_killed_in_a_flood_loses_nothing(scene: Scene):
+    with scene.publishing() as author:
+        author.wait_for_saves(20)
+        scene.processes.kill("intake")
+        author.wait_for_saves(20)
+        scene.processes.start("intake")
+
+
+def test_a_worker_frozen_in_mid_transaction_for_longer_than_every_timeout_wakes_up_harmless(
+    scene: Scene,
+):
+    with scene.publishing() as author:
+        with frozen_in_a_transaction(scene):
+            author.save_for(90 if IS_LONG else 6)  # lock waits end after 5 s
+        author.wait_for_saves(5)
+
+
+def test_three_beats_whose_clocks_jump_five_minutes_do_every_job_once_and_none_late(
+    scene: Scene, tmp_path: Path
+):
+    clock = WrongClock(tmp_path)
+    first, second, third = (
+        scene.more_processes(name, **clock.environment) for name in ("first", "second", "third")
+    )
+    with scene.without("live", "beat"), first, second, third:
+        for processes in (second, third):
+            processes.launch("beat")
+        first.start("live", "beat")
+        with scene.publishing() as author:
+            for ahead_seconds in (300, -300, 0):
+                clock.set(ahead_seconds)
+                wait_for(lambda: clock.is_seen(ahead_seconds, process_count=5), "the clocks")  # noqa: B023 - waited for here
+                author.wait_for_saves(5)
+                mark_without_an_event()
+        for processes in (first, second, third):
+            processes.kill("beat")
+
+    begun = sorted(OverviewInspection.objects.values_list("started_at", flat=True))
+    assert all((after - before).total_seconds() > 50 for before, after in itertools.pairwise(begun))
+
+
+# Broker
+
+
+@pytest.mark.parametrize("seconds", [0, OUTAGE_SECONDS], ids=["restarted", "stopped for a while"])
+def test_a_broker_that_is_away_costs_nothing_but_time(scene: Scene, seconds: float):
+    with scene.publishing() as author:
+        scene.server("rabbitmq").stop()
+        author.save_for(seconds)
+        scene.server("rabbitmq").start()
+        author.wait_for_saves(5)
+
+
+def test_a_broker_blocked_by_its_memory_alarm_holds_nobody_up(scene: Scene):
+    with scene.publishing() as author:
+        scene.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            author.save_for(OUTAGE_SECONDS)
+        finally:
+            scene.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+        author.wait_for_saves(5)
+
+
+@pytest.mark.parametrize("queue", ["overview.events", "overview.live"])
+def test_a_queue_that_is_deleted_comes_back(scene: Scene, queue: str):
+    with scene.publishing() as author:
+        with scene.broker_channel() as channel:
+            channel.queue_delete(queue)
+        author.save_for(OUTAGE_SECONDS)
+    with scene.broker_channel() as channel:
+        assert channel.queue_declare(queue, passive=True).consumer_count > 0
+
+
+def test_a_broker_that_swallows_everything_in_silence_holds_nobody_up(scene: Scene):
+    with scene.publishing() as author:
+        scene.server("rabbitmq").pause()
+        try:
+            author.save_for(OUTAGE_SECONDS)
+        finally:
+            scene.server("rabbitmq").resume()
+        author.wait_for_saves(5)
+
+
+@pytest.mark.skipif(not IS_LONG, reason="heartbeats notice it after a minute: OVERVIEW_FAULTS=long")
+def test_connections_that_end_in_a_black_hole_are_given_up_and_made_anew(scene: Scene):
+    url = urlsplit(scene.environment["OVERVIEW_BROKER_URL"])
+    with Relay(port=url.port or 0) as relay:
+        through = url._replace(netloc=url.netloc.replace(str(url.port), str(relay.port)))
+        behind = scene.more_processes("behind", OVERVIEW_BROKER_URL=urlunsplit(through))
+        with scene.without(*PROCESSES), behind, scene.publishing() as author:
+            behind.start(*PROCESSES)
+            author.save_for(5)
+            assert relay.swallow() > 0
+            author.save_for(OUTAGE_SECONDS)
+            mark_without_an_event(seconds=QUIET_SECONDS)
+
+
+# MariaDB
+
+
+def test_mariadb_restarted_is_outlived_by_every_process(scene: Scene):
+    with scene.publishing() as author:
+        scene.server("mariadb").restart()
+        author.wait_for_saves(5)
+
+
+def test_mariadb_killed_in_mid_transaction_leaves_no_half_written_course(scene: Scene):
+    with scene.publishing() as author:
+        with frozen_in_a_transaction(scene):
+            scene.server("mariadb").kill()
+        scene.server("mariadb").start()
+        author.wait_for_saves(5)
+
+
+def test_mariadb_that_takes_no_writes_for_a_while_delays_rows_and_loses_none(scene: Scene):
+    with scene.publishing() as author, scene.administrator() as cursor:
+        cursor.execute("SET GLOBAL read_only = 1")
+        try:
+            author.save_for(OUTAGE_SECONDS)
+            assert author.saves.failed_count > 0
+        finally:
+            cursor.execute("SET GLOBAL read_only = 0")
+        author.wait_for_saves(5)
+
+
+def test_a_storm_of_locks_on_states_and_marks_is_ridden_out(scene: Scene):
+    with scene.publishing() as author:
+        until = time.monotonic() + STORM_SECONDS
+        stormers = [Thread(target=take_locks, args=(scene, until, seed)) for seed in range(6)]
+        for each in stormers:
+            each.start()
+        for each in stormers:
+            each.join()
+        author.wait_for_saves(5)
+
+
+def test_a_full_disk_under_the_dead_letters_loses_none_of_them(scene: Scene):
+    broken = scene.another_author(BROKEN_KEY)
+    broken.create_all()
+    with scene.publishing() as author:
+        with full_disk(scene):
+            send_garbage(scene)
+            broken.edit(BROKEN_KEY, start="no date at all")
+            wait_for(lambda: "full" in last_error_of(BROKEN_KEY), "the refused dead letter")
+            author.wait_for_saves(20)
+            assert not DeadLetter.objects.exists()
+        wait_for(
+            lambda: (
+                set(DeadLetter.objects.values_list("origin", flat=True))
+                == {DeadLetterOrigin.INTAKE, DeadLetterOrigin.REBUILD}
+            ),
+            "both dead letters",
+        )
+        broken.edit(BROKEN_KEY, start=None)
+
+
+# MongoDB
+
+
+@pytest.mark.parametrize("seconds", [0, OUTAGE_SECONDS], ids=["restarted", "stopped for a while"])
+def test_a_mongodb_that_is_away_delays_rows_and_loses_none(scene: Scene, seconds: float):
+    with scene.publishing() as author:
+        scene.server("mongodb").stop()
+        author.save_for(seconds)
+        scene.server("mongodb").start()
+        author.wait_for_saves(5)
+
+
+def test_a_mongodb_that_steps_down_delays_rows_and_loses_none(scene: Scene):
+    with scene.publishing() as author:
+        scene.mongodb.admin.command("replSetStepDown", 10 if IS_LONG else 2, force=True)
+        author.wait_for_saves(5)
+
+
+# How the faults are made
+
+
+@contextmanager
+def frozen_in_a_transaction(scene: Scene) -> Iterator[None]:
+    """Stop all processes of the live worker while one of them holds the lock of a course."""
+    pids = tree_of(scene.processes.pid("live"))
+    with scene.administrator() as cursor:
+        for _ in range(500):
+            send_signal(pids, signal.SIGSTOP)
+            if is_lock_held(cursor):
+                break
+            send_signal(pids, signal.SIGCONT)
+            time.sleep(random.random() / 50)
+        else:
+            pytest.fail("the worker was never met in a transaction")
+    try:
+        yield
+    finally:
+        send_signal(pids, signal.SIGCONT)
+
+
+def is_lock_held(cursor: Any) -> bool:
+    """Whether the lock of some course is taken, and not just for a moment by the bulk worker."""
+    for _ in range(3):
+        cursor.execute(
+            "SELECT (SELECT COUNT(*) FROM overview_state) - COUNT(*) FROM "
+            "(SELECT course_key FROM overview_state FOR UPDATE SKIP LOCKED) free"
+        )
+        if cursor.fetchone()[0] <= 0:
+            return False
+    return True
+
+
+class WrongClock:
+    """A clock that can be set while the processes that live by it run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.set(0)
+        self.environment = {
+            "PYTHONPATH": str(Path(__file__).parent / "wrong_clock"),
+            "OVERVIEW_WRONG_CLOCK": str(self._file),
+        }
+
+    def set(self, ahead_seconds: int) -> None:
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(str(ahead_seconds))
+        fresh.replace(self._file)
+
+    def is_seen(self, ahead_seconds: int, *, process_count: int) -> bool:
+        """Whether the clocks of so many processes are as they were set."""
+        seen = [path.read_text() for path in self._file.parent.glob("seen.*")]
+        return seen.count(str(ahead_seconds)) >= process_count
+
+
+def mark_without_an_event(*, seconds: float = SWEPT_SECONDS) -> None:
+    """Mark courses as if their events had been lost, and wait until the sweeper has seen to them."""
+    mark_courses([CourseMark(course_key=key) for key in QUIET_KEYS])
+    marks = OverviewMark.objects.filter(course_key__in=QUIET_KEYS)
+    wait_for(
+        lambda: not marks.filter(wanted__gt=F("done")).exists(),
+        "the sweeper",
+        seconds=seconds,
+    )
+
+
+def take_locks(scene: Scene, until: float, seed: int) -> None:
+    """Hold locks on states for up to 300 ms, and on marks for up to 50 ms, again and again."""
+    chance = random.Random(seed)
+    with scene.administrator() as cursor:
+        cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        while time.monotonic() < until:
+            table, longest_seconds = chance.choice([("state", 0.3), ("mark", 0.05)])
+            keys = sorted(chance.sample(COURSE_KEYS, 6))
+            places = ", ".join(["%s"] * len(keys))
+            with suppress(MySQLdb.OperationalError):
+                cursor.execute("BEGIN")
+                cursor.execute(
+                    f"SELECT 1 FROM overview_{table} WHERE course_key IN ({places}) FOR UPDATE",  # noqa: S608
+                    keys,
+                )
+                time.sleep(chance.random() * longest_seconds)
+            cursor.execute("COMMIT")
+
+
+@contextmanager
+def full_disk(scene: Scene) -> Iterator[None]:
+    """Refuse every new dead letter, with the error of a full disk."""
+    with scene.administrator() as cursor:
+        cursor.execute(
+            "CREATE TRIGGER disk_full BEFORE INSERT ON overview_dead_letter FOR EACH ROW "
+            "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, "
+            "MESSAGE_TEXT = 'The table overview_dead_letter is full'"
+        )
+        try:
+            yield
+        finally:
+            cursor.execute("DROP TRIGGER disk_full")
+
+
+def send_garbage(scene: Scene) -> None:
+    """Send what is no event."""
+    with Connection(scene.environment["OVERVIEW_BROKER_URL"]) as opened:
+        producer = opened.Producer()
+        producer.publish(
+            b"no event",
+            exchange=event_exchange(),
+            routing_key="course.published",
+            content_type="application/json",
+            content_encoding="utf-8",
+        )
+
+
+def last_error_of(course_key: str) -> str:
+    return OverviewMark.objects.get(course_key=course_key).last_error
