@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from kombu import Connection, Consumer
+from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 
 from lms_integration.course_keys import is_course_key
@@ -46,6 +46,7 @@ BATCH_MAX_SECONDS = 0.2
 IDLE_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 HEARTBEAT_SECONDS = 20
+BIND_SECONDS = 5.0
 
 #: Of so many courses the intake remembers that their task is on its way; then it begins anew.
 REMEMBERED_COURSES = 20_000
@@ -92,15 +93,19 @@ class Intake:
         connect: Callable[[], Connection],
         store: IntakeStore,
         enqueue: Callable[[Sequence[str]], None],
+        task_queues: Sequence[Queue] = (),
     ) -> None:
         self._connect = connect
         self._store = store
         self._enqueue = enqueue
+        #: Beside its own, the queues whose bindings it looks after on Redis.
+        self._task_queues = task_queues
         self._stopping = threading.Event()
         self._batch: list[Message] = []
         #: ``{course: since when it was dirty as its last task was enqueued}``.
         self._enqueued: dict[str, datetime | None] = {}
         self._last_heartbeat = 0.0
+        self._bound_at = 0.0
 
     def stop(self) -> None:
         """Finish the current batch and return from ``run``; safe to call from a signal handler."""
@@ -136,11 +141,36 @@ class Intake:
         # A message that kombu cannot even unpack (compressed, say) is collected like any other.
         consumer.on_decode_error = self._collect_undecodable
         with consumer:
+            bound = self._look_after(connection, channel)
             logger.info("intake ready on %s", connection.as_uri())
             while not self._stopping.is_set():
+                self._keep_bound(channel, bound)
                 self._collect(connection)
                 if self._batch:
                     self._process(connection)
+
+    def _look_after(self, connection: Connection, channel: Any) -> Sequence[Queue]:
+        """Return the queues whose bindings are kept in a database that may be emptied: Redis."""
+        if connection.transport.driver_type != "redis":
+            return ()
+        for queue in self._task_queues:
+            queue(channel).declare()
+        return (event_queue(), dead_letter_queue(), *self._task_queues)
+
+    def _keep_bound(self, channel: Any, queues: Sequence[Queue]) -> None:
+        """Write the bindings again, every few seconds.
+
+        A Redis that was flushed, or failed over to an empty one, has forgotten them: whatever is sent
+        then goes nowhere, and nobody is told. kombu writes them once a process.
+        """
+        if not queues or time.monotonic() - self._bound_at < BIND_SECONDS:
+            return
+        self._bound_at = time.monotonic()
+        for queue in queues:
+            exchange = queue.exchange.name
+            kind = channel.typeof(exchange)
+            binding = kind.prepare_bind(queue.name, exchange, queue.routing_key, None)
+            channel._queue_bind(exchange, *binding)
 
     def _collect_undecodable(self, message: Message, error: Exception) -> None:
         logger.warning("undecodable message: %s", one_line(str(error)))

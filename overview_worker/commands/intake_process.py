@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 
 from rich.console import Console
 
-from celeryconfig import BROKER_ADDRESS
+from celeryconfig import BROKER_ADDRESS, task_queues
 from lms_integration.broker import broker_connection
 from overview_worker.celery import app
 from overview_worker.commands.base import EXIT_OK, Subcommand
@@ -35,6 +35,7 @@ def _run(arguments: Namespace, console: Console) -> int:
         ),
         store=DjangoIntakeStore(),
         enqueue=RebuildQueue(app).enqueue,
+        task_queues=task_queues,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: intake.stop())
