@@ -69,6 +69,9 @@ def _run(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
         )
     except OSError as error:
         raise ServerError(f"{command[0]}: {error.strerror}") from error
+    # A thread that some client has left behind blocks nothing: what it is given is passed on as well.
+    for number in _FORWARDED:
+        signal.signal(number, lambda number, _: os.kill(pid, number))
     while True:
         arrived = signal.sigtimedwait({*_FORWARDED, signal.SIGCHLD}, _POLL_SECONDS)
         ended, status = os.waitpid(pid, os.WNOHANG)
