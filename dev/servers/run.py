@@ -8,7 +8,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -71,7 +71,7 @@ def _run(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
         raise ServerError(f"{command[0]}: {error.strerror}") from error
     # A thread that some client has left behind blocks nothing: what it is given is passed on as well.
     for number in _FORWARDED:
-        signal.signal(number, lambda number, _: os.kill(pid, number))
+        signal.signal(number, lambda number, _: _pass_on(number, pid))
     while True:
         arrived = signal.sigtimedwait({*_FORWARDED, signal.SIGCHLD}, _POLL_SECONDS)
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -80,6 +80,11 @@ def _run(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
             return code if code >= 0 else 128 - code
         if arrived and arrived.si_signo in _FORWARDED and arrived.si_code != _FROM_KERNEL:
             os.kill(pid, arrived.si_signo)
+
+
+def _pass_on(number: int, pid: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended meanwhile
+        os.kill(pid, number)
 
 
 def _mark(folder: RunFolder) -> Path:
