@@ -6,12 +6,14 @@ Does no I/O and knows no framework.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 #: ``CourseOverview.VERSION`` of the Open edX release whose columns these are (Teak).
 COURSE_OVERVIEW_VERSION = 19
+#: ``start`` of a course whose author has set none, which readers show as "not set".
+DEFAULT_START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

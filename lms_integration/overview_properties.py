@@ -8,7 +8,7 @@ and only what was not read along.
 
 import json
 from base64 import b32encode
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -20,12 +20,15 @@ from django.utils.formats import date_format
 from django.utils.html import strip_tags
 from opaque_keys.edx.keys import CourseKey, UsageKey
 
-from lms_integration.data import CourseOverviewProjectionData, CourseOverviewTabData, Textbook
+from lms_integration.data import (
+    DEFAULT_START,
+    CourseOverviewProjectionData,
+    CourseOverviewTabData,
+    Textbook,
+)
 from lms_integration.languages import closest_language
 from lms_integration.newness import newness_score
 
-#: The start that a course has until its author sets one.
-DEFAULT_START = datetime(2030, 1, 1, tzinfo=UTC)
 #: ``tab_id`` of the discussion.
 DISCUSSION_TAB = "discussion"
 #: Columns of the projection that no property shows, and that may be large.

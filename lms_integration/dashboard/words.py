@@ -10,10 +10,10 @@ from django.utils.translation import get_language_info, gettext, ngettext
 
 from lms_integration.dashboard.certificates import CertificateState, ShownCertificate
 from lms_integration.dashboard.choices import Status
+from lms_integration.data import DEFAULT_START
 from lms_integration.learners.access import Access
 from lms_integration.learners.enrolled import CourseState
 from lms_integration.models import CourseOverview
-from lms_integration.overview_properties import DEFAULT_START
 
 #: So many days before its start a course is "starting soon", as in Open edX.
 SOON_DAYS = 5

@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured
 from oauth2_provider.contrib.rest_framework import OAuth2Authentication
 from rest_framework.authentication import SessionAuthentication as DrfSessionAuthentication
@@ -132,8 +132,3 @@ def refuse_unset_secret() -> None:
             "OVERVIEW_SECRET_KEY is not set: sessions could be forged. Set it to a long random text, "
             "for example: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
         )
-
-
-def is_visitor(user: AbstractBaseUser | AnonymousUser) -> bool:
-    """Return whether nobody is signed in."""
-    return not user.is_authenticated

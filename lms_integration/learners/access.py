@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-#: ``start`` of a course whose author has set none.
-DEFAULT_START = datetime(2030, 1, 1, tzinfo=UTC)
+from lms_integration.data import DEFAULT_START
 
 
 class MobileFacts(Protocol):

@@ -5,7 +5,6 @@ is written, and nothing but SQL is read.
 """
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -20,7 +19,7 @@ from rest_framework.views import APIView
 
 from lms_integration.http.conditional import conditional
 from lms_integration.learners.standing import standing_of
-from lms_integration.learners.versions import own_versions
+from lms_integration.learners.versions import RECENT, own_versions
 from lms_integration.mobile import schemas
 from lms_integration.mobile.links import user_path
 from lms_integration.mobile.lists import (
@@ -39,8 +38,6 @@ from lms_integration.mobile.selection import status_named
 from lms_integration.mobile.status_list import status_items
 from lms_integration.site_settings import site_settings
 
-#: For so long after enrolling or completing something, a learner counts as active in a course.
-RECENT = timedelta(days=30)
 #: What ``?requested_fields=`` may ask for.
 PROGRESS = "course_progress"
 

@@ -6,9 +6,8 @@ build; a bad value anywhere else takes the field's default and is noted. Does no
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
-from lms_integration.data import COURSE_OVERVIEW_VERSION, CourseOverviewData
+from lms_integration.data import COURSE_OVERVIEW_VERSION, DEFAULT_START, CourseOverviewData
 from overview_worker.builder.about import about_text, course_video_url
 from overview_worker.builder.certificates import END, certificate_display, to_has_active_certificate
 from overview_worker.builder.dates import to_datetime
@@ -31,9 +30,6 @@ from overview_worker.builder.reading import BuildNotes, FieldReader
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.builder.tabs import course_tabs
 from overview_worker.documents import Block, BuiltOverview, PublishedCourse
-
-#: ``start`` of a course that stores none, which readers show as "not set".
-DEFAULT_START = datetime(2030, 1, 1, tzinfo=UTC)
 
 #: The *int* class default 65 of a field in per cent, over 100. Stored values are taken as they are.
 DEFAULT_ENTRANCE_EXAM_SCORE = 0.65

@@ -11,10 +11,10 @@ from lms_integration.dashboard.certificates import (
     shown_certificate,
 )
 from lms_integration.dashboard.choices import Choice, Order, Status, choice_of
+from lms_integration.data import DEFAULT_START
 from lms_integration.learners.access import NOT_VISIBLE, UNFULFILLED_MILESTONES, not_started
 from lms_integration.learners.enrolled import CourseState
 from lms_integration.models import CourseOverview
-from lms_integration.overview_properties import DEFAULT_START
 from lms_integration.platform_tables.models import GeneratedCertificate
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)

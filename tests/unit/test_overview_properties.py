@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opaque_keys.edx.keys import CourseKey, UsageKey
 
-from lms_integration.data import Textbook
+from lms_integration.data import DEFAULT_START, Textbook
 from lms_integration.languages import closest_language
 from lms_integration.models import (
     CourseOverview,
@@ -23,7 +23,6 @@ from lms_integration.models import (
 )
 from lms_integration.newness import newness_score
 from lms_integration.overview_json import overview_as_json
-from lms_integration.overview_properties import DEFAULT_START
 from lms_integration.overview_reads import PROJECTED_PROPERTIES
 from tests.recorded_overviews import overview_of, with_relations
 from tests.shared_data import (
