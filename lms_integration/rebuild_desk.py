@@ -1,0 +1,262 @@
+"""Asking for rebuild runs, and steering them: SQL only, so that commands, admin and beat all may.
+
+A run that is asked for is a row; the workers find it within seconds, broker or not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.db.models import Avg, F, Q
+
+from lms_integration.database_clock import DatabaseNow
+from lms_integration.models import (
+    CourseOverview,
+    OverviewRebuildRun,
+    RunDepth,
+    RunOrigin,
+    RunScope,
+    RunState,
+)
+
+#: States in which a run can still do something.
+ACTIVE_STATES = (RunState.PLANNED, RunState.RUNNING, RunState.PAUSED)
+#: Most courses that one run can name one by one.
+MAX_NAMED_COURSES = 10_000
+#: Courses a second that an estimate goes by until a run has been measured, by the depth of the run.
+ASSUMED_RATE = {
+    RunDepth.STALE: 5000.0,
+    RunDepth.OLD: 500.0,
+    RunDepth.BUILD: 500.0,
+    RunDepth.REWRITE: 400.0,
+}
+_MEASURED_RUNS = 5
+
+
+class RunRefused(Exception):
+    """The run cannot be asked for, or steered so; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """Which courses are to be rebuilt, how thoroughly, and who wants it."""
+
+    scope: RunScope
+    depth: RunDepth
+    asked_from: RunOrigin
+    org: str = ""  #: of the scope ``ORG``; compared without case, as Open edX's lists do
+    course_keys: Sequence[str] = ()  #: of the scope ``COURSES``
+    version_below: int | None = None  #: of the depth ``OLD``: a schema version
+    asked_by: str = ""
+    reason: str = ""
+    rate: float | None = None  #: courses rebuilt in a second, at most
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEstimate:
+    """What a run is expected to take."""
+
+    course_count: int  #: courses that it looks at, as far as SQL knows them
+    seconds: float
+    rate: float  #: courses a second that it goes by
+    is_measured: bool  #: from runs that have ended, not a guess
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunProgress:
+    """How far a run is, by the database's clock."""
+
+    run: OverviewRebuildRun
+    done_count: int  #: courses that are counted, whatever became of them
+    rate: float  #: courses a second since it began, pauses left out; 0.0 before the first chunk
+    seconds_left: float | None  #: None while that cannot be told
+    now: datetime
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        if self.run.state == RunState.DONE:
+            return 1.0
+        return min(1.0, self.done_count / self.run.total_count) if self.run.total_count else 0.0
+
+
+def ask_for_run(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> OverviewRebuildRun:
+    """Write down a run; the workers begin with it within seconds.
+
+    Raises:
+        RunRefused: the request makes no sense, or a run of all courses is not over yet.
+    """
+    _refuse_nonsense(request)
+    keys = sorted(set(request.course_keys))
+    try:
+        with transaction.atomic(using=using):
+            run = OverviewRebuildRun.objects.using(using).create(
+                scope=request.scope,
+                org=request.org,
+                course_keys=keys,
+                depth=request.depth,
+                version_below=request.version_below,
+                full_slot=1 if request.scope == RunScope.ALL else None,
+                asked_by=request.asked_by,
+                asked_from=request.asked_from,
+                reason=request.reason[:500],
+                rate=request.rate,
+                total_count=len(keys) if keys else None,
+                created_at=DatabaseNow(),
+            )
+    except IntegrityError as error:
+        other = OverviewRebuildRun.objects.using(using).filter(full_slot=1).first()
+        if other is None:
+            raise
+        raise RunRefused(
+            f"run {other.pk} of all courses is {other.state} (asked for by "
+            f"{other.asked_by or other.asked_from}); wait for it, or cancel it first"
+        ) from error
+    run.refresh_from_db(using=using)
+    return run
+
+
+def pause_run(run_id: int, *, using: str = DEFAULT_DB_ALIAS) -> OverviewRebuildRun:
+    """Have a run stop after the chunks that are being worked on.
+
+    Raises:
+        RunRefused: there is no such run, or it is over.
+    """
+    return _move(run_id, RunState.PAUSED, from_states=ACTIVE_STATES, using=using)
+
+
+def resume_run(run_id: int, *, using: str = DEFAULT_DB_ALIAS) -> OverviewRebuildRun:
+    """Have a paused run go on where it was; of one that is not paused nothing changes.
+
+    A cancelled or failed run goes on too, unless another run of all courses is not over yet.
+
+    Raises:
+        RunRefused: there is no such run, it is done, or another one is in its way.
+    """
+    resumable = (*ACTIVE_STATES, RunState.CANCELLED, RunState.FAILED)
+    return _move(run_id, RunState.RUNNING, from_states=resumable, using=using)
+
+
+def cancel_run(run_id: int, *, using: str = DEFAULT_DB_ALIAS) -> OverviewRebuildRun:
+    """End a run after the chunks that are being worked on; what is rebuilt stays rebuilt.
+
+    Raises:
+        RunRefused: there is no such run, or it is done.
+    """
+    states = (*ACTIVE_STATES, RunState.CANCELLED, RunState.FAILED)
+    return _move(run_id, RunState.CANCELLED, from_states=states, using=using)
+
+
+def progress_of(run_id: int, *, using: str = DEFAULT_DB_ALIAS) -> RunProgress:
+    """Return how far a run is.
+
+    Raises:
+        RunRefused: there is no such run.
+    """
+    rows = OverviewRebuildRun.objects.using(using).annotate(database_now=DatabaseNow())
+    run = rows.filter(pk=run_id).first()
+    if run is None:
+        raise RunRefused(f"there is no run {run_id}")
+    done = done_count(run)
+    rate = done / run.running_seconds if run.running_seconds > 0 else 0.0
+    left = None
+    if run.state in (RunState.CANCELLED, RunState.DONE, RunState.FAILED):
+        left = 0.0
+    elif rate > 0 and run.total_count is not None:
+        left = max(0, run.total_count - done) / rate
+    return RunProgress(run=run, done_count=done, rate=rate, seconds_left=left, now=run.database_now)
+
+
+def done_count(run: OverviewRebuildRun) -> int:
+    """Return how many courses of a run are counted, whatever became of them."""
+    return (
+        run.unchanged_count
+        + run.written_count
+        + run.tombstoned_count
+        + run.failed_count
+        + run.busy_count
+    )
+
+
+def estimate(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> RunEstimate:
+    """Return what a run is expected to take, from the last runs of its depth that have ended."""
+    count = _course_count(request, using=using)
+    ended = OverviewRebuildRun.objects.using(using).filter(
+        state=RunState.DONE, depth=request.depth, running_seconds__gt=0, total_count__gt=100
+    )
+    newest = ended.order_by("-created_at").values("pk")[:_MEASURED_RUNS]
+    measured = (
+        OverviewRebuildRun.objects.using(using)
+        .filter(pk__in=list(newest.values_list("pk", flat=True)))
+        .aggregate(rate=Avg(F("total_count") / F("running_seconds")))["rate"]
+    )
+    rate = float(measured) if measured else ASSUMED_RATE[RunDepth(request.depth)]
+    if request.rate is not None:
+        rate = min(rate, request.rate)
+    return RunEstimate(
+        course_count=count, seconds=count / rate, rate=rate, is_measured=bool(measured)
+    )
+
+
+def _course_count(request: RunRequest, *, using: str) -> int:
+    rows = CourseOverview.objects.using(using)
+    match request.scope:
+        case RunScope.COURSES:
+            return len(set(request.course_keys))
+        case RunScope.ORG:
+            rows = rows.filter(org__iexact=request.org)
+    if request.depth == RunDepth.OLD:
+        rows = rows.filter(version__lt=request.version_below)
+    return int(rows.count())
+
+
+def _refuse_nonsense(request: RunRequest) -> None:
+    if request.scope == RunScope.ORG and not request.org:
+        raise RunRefused("name the organisation whose courses are to be rebuilt")
+    if request.scope == RunScope.COURSES and not request.course_keys:
+        raise RunRefused("name the courses that are to be rebuilt")
+    if len(request.course_keys) > MAX_NAMED_COURSES:
+        raise RunRefused(
+            f"{len(request.course_keys)} courses are named, {MAX_NAMED_COURSES} is the most: "
+            "rebuild an organisation or all of them"
+        )
+    if (request.depth == RunDepth.OLD) != (request.version_below is not None):
+        raise RunRefused("the depth 'old' and only that takes a schema version to be below")
+    if request.rate is not None and request.rate <= 0:
+        raise RunRefused(f"a rate of {request.rate} courses a second would never end")
+
+
+def _move(
+    run_id: int, state: RunState, *, from_states: Sequence[RunState], using: str
+) -> OverviewRebuildRun:
+    runs = OverviewRebuildRun.objects.using(using)
+    try:
+        with transaction.atomic(using=using):
+            run = runs.select_for_update().filter(pk=run_id).first()
+            if run is None:
+                raise RunRefused(f"there is no run {run_id}")
+            if run.state not in from_states:
+                raise RunRefused(f"run {run_id} is {run.state}: nothing can be done about it now")
+            if state == RunState.RUNNING and run.state in (RunState.PLANNED, RunState.RUNNING):
+                return run
+            is_over = state == RunState.CANCELLED
+            runs.filter(pk=run_id).update(
+                state=state,
+                error="",
+                waiting_for="",
+                full_slot=None if is_over or run.scope != RunScope.ALL else 1,
+                finished_at=DatabaseNow() if is_over else None,
+            )
+    except IntegrityError as error:
+        raise RunRefused(
+            f"run {run_id} cannot go on: another run of all courses is not over yet"
+        ) from error
+    run.refresh_from_db(using=using)
+    return run
+
+
+def active_runs(*, using: str = DEFAULT_DB_ALIAS) -> list[OverviewRebuildRun]:
+    """Return the runs that are not over, oldest first."""
+    is_active = Q(state__in=ACTIVE_STATES)
+    return list(OverviewRebuildRun.objects.using(using).filter(is_active).order_by("created_at"))
