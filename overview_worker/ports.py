@@ -114,6 +114,14 @@ class RebuildEffort:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RebuildCause:
+    """Who had a course rebuilt, where it was not an event: for the history of the row."""
+
+    run_id: int | None = None  #: the rebuild run
+    asked_by: str = ""  #: a user's or account's name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WriteOverview:
     """Write what was built: the row, the tabs and the projection, each if it has changed."""
 
@@ -130,6 +138,7 @@ class WriteOverview:
     #: ``{column: its new value, cut short}``; None where the columns cannot be told.
     changed_columns: Mapping[str, str] | None = None
     effort: RebuildEffort = field(default_factory=RebuildEffort)
+    cause: RebuildCause = field(default_factory=RebuildCause)
 
     @property
     def anything_changed(self) -> bool:
@@ -155,6 +164,7 @@ class RemoveOverview:
     course: LockedCourse
     #: Nobody announced or allowed it: it counts for the brake on mass deletes.
     counts: bool = False
+    cause: RebuildCause = field(default_factory=RebuildCause)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

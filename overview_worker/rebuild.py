@@ -38,6 +38,7 @@ from overview_worker.ports import (
     OverviewStore,
     PostponeRebuild,
     ReadResult,
+    RebuildCause,
     RebuildEffort,
     RebuildTransaction,
     RecordFault,
@@ -90,17 +91,24 @@ def rebuild_overviews(
     store: OverviewStore,
     build: Build,
     rewrite: bool = False,
+    cause: RebuildCause | None = None,
 ) -> RebuildReport:
     """Rebuild those of ``course_keys`` that are dirty, and look again until they are clean.
 
     ``rewrite`` rebuilds clean ones too, and writes rows and tabs even where the content is what the
-    state remembers: for rows that somebody has changed by hand.
+    state remembers: for rows that somebody has changed by hand. ``cause`` is for the history.
 
     Raises:
         StoreUnavailable: the database did not answer, so not even the failure could be recorded;
             the marks stand.
     """
-    rebuild = _Rebuild(modulestore=modulestore, store=store, build=build, rewrite=rewrite)
+    rebuild = _Rebuild(
+        modulestore=modulestore,
+        store=store,
+        build=build,
+        rewrite=rewrite,
+        cause=cause or RebuildCause(),
+    )
     outcomes: dict[str, RebuildOutcome] = {}
     pending = sorted(set(course_keys))
     for _ in range(MAX_ROUNDS):
@@ -135,6 +143,7 @@ class _Rebuild:
     store: OverviewStore
     build: Build
     rewrite: bool
+    cause: RebuildCause
 
     def once(self, course_keys: Sequence[str]) -> dict[str, RebuildOutcome]:
         """One round; a refused row or an unforeseen error costs only its own course."""
@@ -176,7 +185,9 @@ class _Rebuild:
         index_is_empty = next(iter(self.modulestore.iter_published()), None) is None
         held = held_removals(keys, census, index_is_empty=index_is_empty)
         return [
-            _braked_change(change, census, held) if _is_unannounced(change) else change
+            _braked_change(change, census, held)
+            if isinstance(change, RemoveOverview) and _is_unannounced(change)
+            else change
             for change in changes
         ]
 
@@ -218,10 +229,15 @@ class _Rebuild:
             if key in behind:
                 changes.append(PostponeRebuild(course=course, reason=behind[key]))
             elif pointer is None:
-                changes.append(_change_for_absent(course))
+                changes.append(self._change_for_absent(course))
             else:
                 changes.append(self._change_for_present(course, pointer, read[key], effort))
         return changes
+
+    def _change_for_absent(self, course: LockedCourse) -> RemoveOverview | NothingToBuild:
+        if course.state.has_row or (course.state.source_version and not course.state.deleted):
+            return RemoveOverview(course=course, cause=self.cause)
+        return NothingToBuild(course=course)
 
     def _change_for_present(
         self,
@@ -273,6 +289,7 @@ class _Rebuild:
             projection_changed=everything or projection_hash != state.projection_hash,
             column_digests=state.column_digests,
             effort=effort,
+            cause=self.cause,
         )
 
 
@@ -385,25 +402,21 @@ def _collision(course: LockedCourse) -> RowRefused:
     )
 
 
-def _change_for_absent(course: LockedCourse) -> RemoveOverview | NothingToBuild:
-    if course.state.has_row or (course.state.source_version and not course.state.deleted):
-        return RemoveOverview(course=course)
-    return NothingToBuild(course=course)
-
-
 def _is_unannounced(change: Change) -> bool:
     return isinstance(change, RemoveOverview) and not change.course.delete_is_announced
 
 
-def _braked_change(change: Change, census: RemovalCensus, held: Mapping[str, str]) -> Change:
-    course = change.course
+def _braked_change(
+    removal: RemoveOverview, census: RemovalCensus, held: Mapping[str, str]
+) -> Change:
+    course = removal.course
     if course.course_key in census.refused - census.announced:
         reason = "a person has refused to let it go"
         return HoldRemoval(course=course, reason=reason, refused=True)
     if course.course_key in held:
         return HoldRemoval(course=course, reason=held[course.course_key])
     counts = course.course_key not in census.announced | census.allowed
-    return RemoveOverview(course=course, counts=counts)
+    return replace(removal, counts=counts)
 
 
 def _change_for_lagging(
