@@ -48,11 +48,20 @@ def differences(
     Columns that the catalog owns are left out; so are those that no rebuild writes.
     """
     return [
+        *overview_differences(stored, built, catalog_owns_language=catalog_owns_language),
+        *_projection_differences(stored.projection, built),
+        *_state_differences(stored, built, pointer, hashes),
+    ]
+
+
+def overview_differences(
+    stored: StoredOverview, built: BuiltOverview, *, catalog_owns_language: bool
+) -> list[ColumnDifference]:
+    """Return every column of Open edX's own tables that differs: row, tabs and image set."""
+    return [
         *_row_differences(stored.row, built, catalog_owns_language=catalog_owns_language),
         *_tab_differences(stored, built),
         *_image_differences(stored, built),
-        *_projection_differences(stored.projection, built),
-        *_state_differences(stored, built, pointer, hashes),
     ]
 
 

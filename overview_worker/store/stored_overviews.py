@@ -20,8 +20,9 @@ from lms_integration.models import (
     OverviewState,
 )
 from overview_worker.inspection_ports import StoredOverview
+from overview_worker.versions import RowVersions
 
-_ROW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData))
+ROW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData))
 _TAB_COLUMNS = tuple(field.name for field in fields(CourseOverviewTabData))
 _PROJECTION_COLUMNS = tuple(
     field.name
@@ -35,9 +36,9 @@ def read_stored(using: str, course_keys: Sequence[str]) -> dict[str, StoredOverv
     keys = list(course_keys)
     states = _by_key(OverviewState.objects.using(using).filter(course_key__in=keys))
     marks = _by_key(OverviewMark.objects.using(using).filter(course_key__in=keys))
-    rows = _values(CourseOverview.objects.using(using).filter(id__in=keys), _ROW_COLUMNS, key="id")
-    tabs = _tabs(using, keys)
-    images = _images(using, keys)
+    rows = _values(CourseOverview.objects.using(using).filter(id__in=keys), ROW_COLUMNS, key="id")
+    tabs = tabs_of(using, keys)
+    images = image_sets_of(using, keys)
     projections = _values(
         OverviewProjection.objects.using(using).filter(course_key__in=keys),
         _PROJECTION_COLUMNS,
@@ -63,6 +64,7 @@ def _of_state(state: OverviewState | None) -> dict[str, Any]:
     return {
         "source_version": state.source_version,
         "source_updated_at": state.source_updated_at,
+        "versions": RowVersions(builder=state.builder_version, schema=state.schema_version),
         "content_hash": state.content_hash,
         "tabs_hash": state.tabs_hash,
         "projection_hash": state.projection_hash,
@@ -85,7 +87,8 @@ def _values(rows: Any, columns: Sequence[str], *, key: str) -> dict[str, Mapping
     return {row[key]: row for row in rows.values(*columns)}
 
 
-def _tabs(using: str, keys: Sequence[str]) -> dict[str, list[CourseOverviewTabData]]:
+def tabs_of(using: str, keys: Sequence[str]) -> dict[str, list[CourseOverviewTabData]]:
+    """Return the tabs of each course that has any, in their order."""
     found: dict[str, list[CourseOverviewTabData]] = {}
     rows = CourseOverviewTab.objects.using(using).filter(course_overview_id__in=keys)
     for key, *values in rows.order_by("id").values_list("course_overview_id", *_TAB_COLUMNS):
@@ -94,7 +97,8 @@ def _tabs(using: str, keys: Sequence[str]) -> dict[str, list[CourseOverviewTabDa
     return found
 
 
-def _images(using: str, keys: Sequence[str]) -> dict[str, CourseOverviewImageSetData]:
+def image_sets_of(using: str, keys: Sequence[str]) -> dict[str, CourseOverviewImageSetData]:
+    """Return the image set of each course that has one."""
     rows = CourseOverviewImageSet.objects.using(using).filter(course_overview_id__in=keys)
     return {
         key: CourseOverviewImageSetData(small_url=small, large_url=large)
