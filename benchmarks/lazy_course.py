@@ -52,7 +52,11 @@ def fetch_whole_course(course_key: str, database: Database[dict[str, Any]]) -> P
         course_key=course_key, structure_id=str(structure_id), updated_at=None
     )
     course = course_of(
-        pointer, {**structure, "blocks": needed}, definitions, thumbnail_names=frozenset()
+        pointer,
+        {**structure, "blocks": needed},
+        definitions,
+        thumbnail_names=frozenset(),
+        thumbnail_urls={},
     )
     if not isinstance(course, PublishedCourse):
         raise LookupError(f"{course_key}: {course}")

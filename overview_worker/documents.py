@@ -5,7 +5,7 @@ Does no I/O and knows no framework. ``Any`` stands for BSON values as pymongo de
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -59,8 +59,10 @@ class PublishedCourse:
     root: tuple[str, str]  #: (block type, block id)
     blocks: tuple[Block, ...]
     #: Names of the thumbnails that the contentstore holds of this course, such as
-    #: ``card-png-375x200.jpg``. Read only while image sets are switched on, else empty.
-    thumbnail_names: frozenset[str] = frozenset()
+    #: ``card-png-375x200.jpg``. None: not read, because image sets were switched off.
+    thumbnail_names: frozenset[str] | None = frozenset()
+    #: Addresses of those that are kept elsewhere, by their names.
+    thumbnail_urls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +83,30 @@ class Degradation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """A width and a height in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedThumbnails:
+    """Which thumbnails a course is to have, made by a step of its own after the rebuild."""
+
+    image_name: str  #: in the contentstore; '' where the course has no image
+    sizes: tuple[Size, ...]  #: small, large
+
+    @property
+    def sizes_text(self) -> str:
+        """The sizes as they are stored: ``375x200 750x400``."""
+        return " ".join(str(size) for size in self.sizes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BuiltOverview:
     """Everything that one rebuild writes for one course."""
 
@@ -90,6 +116,7 @@ class BuiltOverview:
         CourseOverviewImageSetData | None
     )  #: None: image sets are switched off, or kept as is
     projection: CourseOverviewProjectionData  #: the listing beside it follows from ``overview``
+    thumbnails: WantedThumbnails | None = None  #: None: image sets are switched off
     degradations: tuple[Degradation, ...] = ()
 
 

@@ -33,7 +33,7 @@ def make_course(
     about: Mapping[str, Any] | None = None,
     chapters: Mapping[str, Any] | None = None,
     root: tuple[str, str] = ("course", "course"),
-    thumbnail_names: frozenset[str] = frozenset(),
+    thumbnail_names: frozenset[str] | None = frozenset(),
 ) -> PublishedCourse:
     """Return ``course-v1:Org+Course+Run``; ``about`` is ``{id: data}``, ``chapters`` ``{id: fields}``."""
     blocks = [make_block(*root, fields, definition=definition, defaults=defaults)]

@@ -12,11 +12,20 @@ because its course has no row.
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
 from lms_integration.fields import CourseKeyCharField
 from lms_integration.models import CourseOverview, OverviewState, OverviewTombstone
+from lms_integration.sql_roles import IMAGE_CONFIG_TABLE, PLATFORM_HISTORY_TABLE
+
+#: The largest side of a thumbnail that can be configured, in pixels.
+LARGEST_SIDE = 4096
+
+
+def _side() -> list[Any]:
+    return [MinValueValidator(1), MaxValueValidator(LARGEST_SIDE)]
 
 
 def _course_relation(model: type[models.Model], *, key: str) -> Any:
@@ -446,3 +455,108 @@ class MobileConfig(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class HistoricalCourseOverview(models.Model):
+    """One overview row as it once was; django-simple-history's table in Open edX.
+
+    Written by the rebuild where ``OVERVIEW_WRITE_PLATFORM_HISTORY`` is on, and by nobody else.
+    """
+
+    id = CourseKeyCharField(db_index=True)
+    created = models.DateTimeField()
+    modified = models.DateTimeField()
+    version = models.IntegerField()
+    location = models.CharField(max_length=255, db_column="_location")
+    org = models.TextField()
+    display_name = models.TextField(null=True)
+    display_number_with_default = models.TextField()
+    display_org_with_default = models.TextField()
+    start = models.DateTimeField(null=True)
+    end = models.DateTimeField(null=True)
+    start_date = models.DateTimeField(null=True)
+    end_date = models.DateTimeField(null=True)
+    advertised_start = models.TextField(null=True)
+    announcement = models.DateTimeField(null=True)
+    banner_image_url = models.TextField()
+    course_image_url = models.TextField()
+    social_sharing_url = models.TextField(null=True)
+    end_of_course_survey_url = models.TextField(null=True)
+    certificates_display_behavior = models.TextField(null=True)
+    certificates_show_before_end = models.BooleanField()
+    cert_html_view_enabled = models.BooleanField()
+    has_any_active_web_certificate = models.BooleanField()
+    cert_name_short = models.TextField()
+    cert_name_long = models.TextField()
+    certificate_available_date = models.DateTimeField(null=True)
+    lowest_passing_grade = models.DecimalField(max_digits=5, decimal_places=2, null=True)
+    days_early_for_beta = models.FloatField(null=True)
+    mobile_available = models.BooleanField()
+    visible_to_staff_only = models.BooleanField()
+    pre_requisite_courses_json = models.TextField(db_column="_pre_requisite_courses_json")
+    enrollment_start = models.DateTimeField(null=True)
+    enrollment_end = models.DateTimeField(null=True)
+    enrollment_domain = models.TextField(null=True)
+    invitation_only = models.BooleanField()
+    max_student_enrollments_allowed = models.IntegerField(null=True)
+    catalog_visibility = models.TextField(null=True)
+    short_description = models.TextField(null=True)
+    effort = models.TextField(null=True)
+    course_video_url = models.TextField(null=True)
+    self_paced = models.BooleanField()
+    marketing_url = models.TextField(null=True)
+    eligible_for_financial_aid = models.BooleanField()
+    has_highlights = models.BooleanField(null=True)
+    enable_proctored_exams = models.BooleanField()
+    allow_proctoring_opt_out = models.BooleanField()
+    proctoring_provider = models.TextField(null=True)
+    proctoring_escalation_email = models.TextField(null=True)
+    entrance_exam_enabled = models.BooleanField()
+    entrance_exam_id = models.CharField(max_length=255)
+    entrance_exam_minimum_score_pct = models.FloatField()
+    force_on_flexible_peer_openassessments = models.BooleanField()
+    external_id = models.CharField(max_length=128, null=True)
+    language = models.TextField(null=True)
+    history_id = models.AutoField(primary_key=True)
+    history_date = models.DateTimeField()
+    history_change_reason = models.CharField(max_length=100, null=True)
+    history_type = models.CharField(max_length=1)  #: '+' created, '~' changed, '-' deleted
+    history_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        """Open edX's table name."""
+
+        db_table = PLATFORM_HISTORY_TABLE
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.history_type} {self.history_date}"
+
+
+class CourseOverviewImageConfig(models.Model):
+    """Whether courses get thumbnails of their images, and of which sizes.
+
+    A ``ConfigurationModel`` of Open edX: a change is another row, and the newest one counts. Changing it
+    rebuilds what it affects, which it does not in Open edX.
+    """
+
+    change_date = models.DateTimeField(auto_now_add=True)
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, editable=False
+    )
+    enabled = models.BooleanField(default=False)
+    small_width = models.IntegerField(default=375, validators=_side())
+    small_height = models.IntegerField(default=200, validators=_side())
+    large_width = models.IntegerField(default=750, validators=_side())
+    large_height = models.IntegerField(default=400, validators=_side())
+
+    class Meta:
+        """Open edX's table name."""
+
+        db_table = IMAGE_CONFIG_TABLE
+        verbose_name = "course image configuration"
+
+    def __str__(self) -> str:
+        sizes = f"{self.small_width}x{self.small_height} {self.large_width}x{self.large_height}"
+        return f"{'on' if self.enabled else 'off'}, {sizes}"

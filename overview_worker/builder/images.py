@@ -13,7 +13,7 @@ from lms_integration.data import CourseOverviewImageSetData
 from overview_worker.builder.fields import to_required_text, to_text
 from overview_worker.builder.reading import FieldReader
 from overview_worker.builder.settings import BuilderSettings, ImageSetSettings
-from overview_worker.documents import PublishedCourse
+from overview_worker.documents import PublishedCourse, Size, WantedThumbnails
 
 #: Class default of both ``course_image`` and ``banner_image``.
 DEFAULT_IMAGE = "images_course_image.jpg"
@@ -23,11 +23,12 @@ _NOT_IN_ASSET_NAMES = re.compile(r"[^\w.%-]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CourseImages:
-    """What the image fields of one course come to; ``image_set`` is None while those are off."""
+    """What the image fields of one course come to; None is what there is while image sets are off."""
 
     course_image_url: str
     banner_image_url: str
     image_set: CourseOverviewImageSetData | None
+    thumbnails: WantedThumbnails | None
 
 
 def course_images(
@@ -45,10 +46,13 @@ def course_images(
     else:
         course_image_url = _image_url(image, course, settings)
         banner_image_url = _image_url(banner, course, settings)
+    # Switched on between reading the course and building it: the next rebuild is early enough.
+    sizes = None if course.thumbnail_names is None else settings.image_set
     return CourseImages(
         course_image_url=course_image_url,
         banner_image_url=banner_image_url,
-        image_set=_image_set(image, course, settings.image_set),
+        image_set=_image_set(image, course, sizes),
+        thumbnails=_wanted_thumbnails(image, sizes),
     )
 
 
@@ -102,8 +106,24 @@ def _image_set(
 
 
 def _thumbnail_url(asset: str, course: PublishedCourse, width: int, height: int) -> str:
-    """Return the address of the thumbnail that the contentstore holds, '' when it holds none."""
+    """Return the address of the thumbnail that is there, '' when there is none."""
     for name in thumbnail_names(asset, width=width, height=height):
-        if name in course.thumbnail_names:
+        if name in course.thumbnail_urls:
+            return course.thumbnail_urls[name]
+        if name in (course.thumbnail_names or ()):
             return _asset_url(course, "thumbnail", name)
     return ""
+
+
+def _wanted_thumbnails(
+    image: str | None, sizes: ImageSetSettings | None
+) -> WantedThumbnails | None:
+    if sizes is None:
+        return None
+    return WantedThumbnails(
+        image_name=asset_name(image) if image else "",
+        sizes=(
+            Size(width=sizes.small_width, height=sizes.small_height),
+            Size(width=sizes.large_width, height=sizes.large_height),
+        ),
+    )

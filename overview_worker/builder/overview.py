@@ -55,6 +55,7 @@ def build_overview(course: PublishedCourse, *, settings: BuilderSettings) -> Bui
         overview=_overview(course, reader, blocks, images, settings),
         tabs=course_tabs(reader, tab_types=settings.tab_types),
         image_set=images.image_set,
+        thumbnails=images.thumbnails,
         projection=course_projection(reader, blocks),
         degradations=notes.degradations,
     )

@@ -3,9 +3,10 @@
 Three commands for any number of courses that fit one reply each: index, structures, definitions.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from bson import ObjectId
@@ -22,9 +23,12 @@ from overview_worker.documents import PublishedPointer
 from overview_worker.errors import ModulestoreUnavailable
 from overview_worker.modulestore.parsing import Structure, course_of, definition_ids_of, pointer_of
 from overview_worker.modulestore.queries import (
+    DRAFT_BRANCH,
     INDEX_PROJECTION,
+    PUBLISHED_BRANCH,
     all_courses_filter,
     index_filter,
+    range_filter,
     structures_pipeline,
     thumbnail_prefix,
     thumbnails_filter,
@@ -51,8 +55,10 @@ class MongoConf:
     max_time_ms: int = 10_000
     #: Longest to look for a primary, in milliseconds: a rebuild holds its course's lock meanwhile.
     server_selection_timeout_ms: int = 2_000
-    #: Ask the contentstore for thumbnails; only with image sets switched on.
-    with_thumbnails: bool = False
+
+
+#: The addresses of the thumbnails of courses that are kept elsewhere: ``{course key: {name: address}}``.
+ThumbnailUrls = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
 
 
 class CourseIndex(Protocol):
@@ -66,8 +72,36 @@ class CourseIndex(Protocol):
         """
         ...
 
+    def find_drafts(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return where the draft branches of those of ``course_keys`` point that have one.
+
+        Raises:
+            ModulestoreUnavailable: the index did not answer.
+        """
+        ...
+
     def iterate(self) -> Iterator[PublishedPointer]:
         """Yield all entries of courses with a published branch, in the order of their keys' bytes.
+
+        Raises:
+            ModulestoreUnavailable: the index did not answer.
+        """
+        ...
+
+    def page(
+        self, *, after_key: str, until_key: str, org: str, limit: int
+    ) -> Sequence[PublishedPointer]:
+        """Return the next of these entries after ``after_key``, up to ``until_key`` unless that is ''.
+
+        Unless it is '', only those of the organisation ``org``, without case.
+
+        Raises:
+            ModulestoreUnavailable: the index did not answer.
+        """
+        ...
+
+    def count(self, *, org: str) -> int:
+        """Return how many of these entries there are.
 
         Raises:
             ModulestoreUnavailable: the index did not answer.
@@ -95,6 +129,13 @@ class MongoCourseIndex:
 
     def find(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
         """Return the entries of those of ``course_keys`` that have a published branch."""
+        return self._find(course_keys, branch=PUBLISHED_BRANCH)
+
+    def find_drafts(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return where the draft branches of those of ``course_keys`` point that have one."""
+        return self._find(course_keys, branch=DRAFT_BRANCH)
+
+    def _find(self, course_keys: Sequence[str], *, branch: str) -> Mapping[str, PublishedPointer]:
         keys = {_parts(course_key): course_key for course_key in course_keys}
         if not keys:
             return {}
@@ -104,7 +145,7 @@ class MongoCourseIndex:
                 index_filter(keys), INDEX_PROJECTION, max_time_ms=self._conf.max_time_ms
             ):
                 key = keys.get((entry["org"], entry["course"], entry["run"]))
-                pointer = None if key is None else pointer_of(key, entry)
+                pointer = None if key is None else pointer_of(key, entry, branch=branch)
                 if pointer is not None:
                     found[pointer.course_key] = pointer
         return found
@@ -115,34 +156,84 @@ class MongoCourseIndex:
         The order of (org, course, run) is that of the keys: no character of a part sorts before
         their ``+``.
         """
+        yield from self._entries_of(all_courses_filter(), batch_size=1000)
+
+    def page(
+        self, *, after_key: str, until_key: str, org: str, limit: int
+    ) -> Sequence[PublishedPointer]:
+        """Return the next entries of courses with a published branch."""
+        chosen = range_filter(
+            org=org,
+            after=_parts(after_key) if after_key else None,
+            until=_parts(until_key) if until_key else None,
+        )
+        return list(islice(self._entries_of(chosen, batch_size=limit), limit))
+
+    def count(self, *, org: str) -> int:
+        """Return how many entries of courses with a published branch there are."""
         with mongo_errors_translated():
-            entries = self._entries.find(all_courses_filter(), INDEX_PROJECTION, batch_size=1000)
-            for entry in entries.sort([("org", 1), ("course", 1), ("run", 1)]):
-                key = f"course-v1:{entry.get('org')}+{entry.get('course')}+{entry.get('run')}"
-                pointer = pointer_of(key, entry)
-                if pointer is not None and is_course_key(key):
-                    yield pointer
+            return self._entries.count_documents(
+                range_filter(org=org), maxTimeMS=self._conf.max_time_ms
+            )
+
+    def _entries_of(
+        self, chosen: Mapping[str, Any], *, batch_size: int
+    ) -> Iterator[PublishedPointer]:
+        with mongo_errors_translated():
+            found = self._entries.find(chosen, INDEX_PROJECTION, batch_size=batch_size)
+            with found.sort([("org", 1), ("course", 1), ("run", 1)]) as entries:
+                for entry in entries:
+                    key = f"course-v1:{entry.get('org')}+{entry.get('course')}+{entry.get('run')}"
+                    pointer = pointer_of(key, entry)
+                    if pointer is not None and is_course_key(key):
+                        yield pointer
 
 
 class MongoModulestore:
     """``ports.Modulestore`` on MongoDB, with whichever course index is the truth."""
 
     def __init__(
-        self, client: MongoClient[dict[str, Any]], conf: MongoConf, *, index: CourseIndex
+        self,
+        client: MongoClient[dict[str, Any]],
+        conf: MongoConf,
+        *,
+        index: CourseIndex,
+        with_thumbnails: Callable[[], bool] = lambda: False,
+        thumbnail_urls: ThumbnailUrls | None = None,
     ) -> None:
+        """``with_thumbnails``: whether image sets are on, so that thumbnails have to be looked for.
+
+        ``thumbnail_urls`` knows the addresses of thumbnails that are not in the contentstore.
+        """
         self._structures = _collection(client, conf, "modulestore.structures")
         self._definitions = _collection(client, conf, "modulestore.definitions")
         self._files = _collection(client, conf, "fs.files")
         self._index = index
         self._conf = conf
+        self._with_thumbnails = with_thumbnails
+        self._thumbnail_urls = thumbnail_urls
 
     def find_published(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
         """Return the index entries of those of ``course_keys`` that have a published branch."""
         return self._index.find(course_keys)
 
+    def find_drafts(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return where the draft branches of those of ``course_keys`` point that have one."""
+        return self._index.find_drafts(course_keys)
+
     def iter_published(self) -> Iterator[PublishedPointer]:
         """Yield the index entry of every course with a published branch."""
         return self._index.iterate()
+
+    def page_published(
+        self, *, after_key: str, until_key: str, org: str, limit: int
+    ) -> Sequence[PublishedPointer]:
+        """Return the next index entries, in the order of the keys' bytes."""
+        return self._index.page(after_key=after_key, until_key=until_key, org=org, limit=limit)
+
+    def count_published(self, *, org: str) -> int:
+        """Return how many courses with a published branch there are."""
+        return self._index.count(org=org)
 
     def read_published(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, ReadResult]:
         """Return what each pointer's structure holds, by course key."""
@@ -151,13 +242,20 @@ class MongoModulestore:
         with mongo_errors_translated():
             structures = self._read_structures(pointers)
             definitions = self._read_definitions(structures.values())
-            thumbnails = self._read_thumbnails(pointers)
+            with_thumbnails = self._with_thumbnails()
+            names = self._read_thumbnails(pointers) if with_thumbnails else {}
+        urls: Mapping[str, Mapping[str, str]] = {}
+        if with_thumbnails and self._thumbnail_urls is not None:
+            urls = self._thumbnail_urls([pointer.course_key for pointer in pointers])
         return {
             pointer.course_key: course_of(
                 pointer,
                 structures.get(pointer.structure_id),
                 definitions,
-                thumbnail_names=thumbnails.get(pointer.course_key, frozenset()),
+                thumbnail_names=names.get(pointer.course_key, frozenset())
+                if with_thumbnails
+                else None,
+                thumbnail_urls=urls.get(pointer.course_key, {}),
             )
             for pointer in pointers
         }
@@ -183,7 +281,7 @@ class MongoModulestore:
         return {definition["_id"]: definition for definition in cursor}
 
     def _read_thumbnails(self, pointers: Sequence[PublishedPointer]) -> dict[str, frozenset[str]]:
-        if not self._conf.with_thumbnails:
+        if self._thumbnail_urls is not None:
             return {}
         cursor = self._files.find(
             thumbnails_filter(pointers),

@@ -18,10 +18,12 @@ from overview_worker.modulestore.queries import PUBLISHED_BRANCH
 Structure = Mapping[str, Any]
 
 
-def pointer_of(course_key: str, entry: Mapping[str, Any]) -> PublishedPointer | None:
-    """Return where an ``active_versions`` entry points; None without a published branch."""
+def pointer_of(
+    course_key: str, entry: Mapping[str, Any], *, branch: str = PUBLISHED_BRANCH
+) -> PublishedPointer | None:
+    """Return where an ``active_versions`` entry points; None without that branch."""
     versions = entry.get("versions")
-    structure_id = versions.get(PUBLISHED_BRANCH) if isinstance(versions, Mapping) else None
+    structure_id = versions.get(branch) if isinstance(versions, Mapping) else None
     if not isinstance(structure_id, ObjectId):
         return None
     updated_at = entry.get("last_update")
@@ -46,7 +48,8 @@ def course_of(
     structure: Structure | None,
     definitions: Mapping[ObjectId, Mapping[str, Any]],
     *,
-    thumbnail_names: frozenset[str],
+    thumbnail_names: frozenset[str] | None,
+    thumbnail_urls: Mapping[str, str],
 ) -> PublishedCourse | CourseLagging | MalformedCourse:
     """Return the typed view of one published course, or why there is none.
 
@@ -77,6 +80,7 @@ def course_of(
         root=(root[0], root[1]),
         blocks=tuple(_block(block, definitions) for block in _blocks(structure)),
         thumbnail_names=thumbnail_names,
+        thumbnail_urls=thumbnail_urls,
     )
 
 

@@ -6,6 +6,7 @@ feed an overview, so structures are filtered on the server: of a 7 MB structure 
 262 ms become 7 ms.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,12 @@ from bson import ObjectId
 
 from overview_worker.documents import PublishedPointer
 
+#: Organisation, course and run of a key.
+Parts = tuple[str, str, str]
+_PARTS = ("org", "course", "run")
+
 PUBLISHED_BRANCH = "published-branch"
+DRAFT_BRANCH = "draft-branch"
 #: The about blocks that feed columns (``CourseDetails.fetch_about_attribute`` and ``fetch_video_url``).
 ABOUT_BLOCK_IDS = ("overview", "short_description", "effort", "video")
 #: All that an overview needs of a chapter.
@@ -30,6 +36,32 @@ def index_filter(parts: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
 def all_courses_filter() -> dict[str, Any]:
     """Return the filter for every entry with a published branch, which libraries do not have."""
     return {f"versions.{PUBLISHED_BRANCH}": {"$exists": True}}
+
+
+def range_filter(
+    *, org: str, after: Parts | None = None, until: Parts | None = None
+) -> dict[str, Any]:
+    """Return the filter for entries with a published branch, of an organisation and between two keys.
+
+    ``after`` is not among them, ``until`` is. Each branch is a range of edX's index.
+    """
+    conditions: list[dict[str, Any]] = [all_courses_filter()]
+    if org:
+        conditions.append({"org": {"$regex": f"^{re.escape(org)}$", "$options": "i"}})
+    if after is not None:
+        conditions.append({"$or": _beyond(after, "$gt")})
+    if until is not None:
+        exactly = dict(zip(_PARTS, until, strict=True))
+        conditions.append({"$or": [*_beyond(until, "$lt"), exactly]})
+    return {"$and": conditions}
+
+
+def _beyond(parts: Parts, operator: str) -> list[dict[str, Any]]:
+    """Return the alternatives in which (org, course, run) is beyond ``parts``, in their order."""
+    return [
+        {**dict(zip(_PARTS[:place], parts, strict=False)), _PARTS[place]: {operator: parts[place]}}
+        for place in range(len(_PARTS))
+    ]
 
 
 def structures_pipeline(structure_ids: Sequence[ObjectId]) -> list[dict[str, Any]]:
@@ -65,7 +97,13 @@ def thumbnails_filter(pointers: Iterable[PublishedPointer]) -> dict[str, Any]:
 
 def thumbnail_prefix(course_key: str) -> str:
     """Return what the ``_id`` of each thumbnail of a course begins with."""
-    return course_key.replace("course-v1:", "asset-v1:", 1) + "+type@thumbnail+block@"
+    return stored_file_id(course_key, "thumbnail", "")
+
+
+def stored_file_id(course_key: str, kind: str, name: str) -> str:
+    """Return the ``_id`` of a file of the contentstore; ``kind`` is ``asset`` or ``thumbnail``."""
+    prefix = course_key.replace("course-v1:", "asset-v1:", 1)
+    return f"{prefix}+type@{kind}+block@{name}"
 
 
 def _is_needed() -> dict[str, Any]:

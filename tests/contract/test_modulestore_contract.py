@@ -19,6 +19,7 @@ from dev.authoring.index import MongoCourseIndex as AuthoredMongoIndex
 from dev.authoring.index import SqlCourseIndex as AuthoredSqlIndex
 from dev.authoring.index_table import TABLE
 from dev.authoring.new_course import NewCourse
+from lms_integration.course_keys import parse_course_key
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.documents import CourseLagging, PublishedCourse, PublishedPointer
@@ -30,6 +31,7 @@ from overview_worker.modulestore.mongo import (
     MongoModulestore,
     connect,
 )
+from overview_worker.modulestore.queries import range_filter
 from overview_worker.modulestore.sql_index import SqlCourseIndex
 from overview_worker.ports import Modulestore, ReadResult
 from overview_worker.testing import InMemoryModulestore
@@ -54,6 +56,10 @@ class InMemory:
 
     def rerun(self, source_key: str, new_key: str) -> None:
         self.modulestore.rerun(source_key, new_key)
+
+    def rerun_as(self, source_key: str, new_key: str, display_name: str) -> None:
+        self.modulestore.rerun(source_key, new_key)
+        self.modulestore.save_draft(new_key, display_name=display_name)
 
     def delete(self, course_key: str) -> None:
         self.modulestore.delete(course_key)
@@ -122,6 +128,9 @@ class InMongo:
 
     def rerun(self, source_key: str, new_key: str) -> None:
         self.author.rerun(source_key, new_key)
+
+    def rerun_as(self, source_key: str, new_key: str, display_name: str) -> None:
+        self.author.rerun(source_key, new_key, {"display_name": display_name})
 
     def delete(self, course_key: str) -> None:
         self.author.delete_course(course_key)
@@ -294,6 +303,17 @@ def test_nothing_is_found_where_nothing_is_asked_for(source):
     assert source.modulestore.read_published([]) == {}
 
 
+def test_the_draft_branch_is_found_apart_from_what_is_published(source):
+    source.publish(KEY, "Tides")
+    source.rerun_as(KEY, OTHER, "Tides, again")
+
+    drafts = source.modulestore.find_drafts([KEY, OTHER, NEVER])
+
+    assert set(drafts) == {KEY, OTHER}
+    assert name_of(source.modulestore.read_published([drafts[OTHER]])[OTHER]) == "Tides, again"
+    assert name_of(read(source.modulestore, OTHER)[OTHER]) == "Tides"
+
+
 def test_only_published_courses_are_listed(source):
     source.publish(OTHER, "Dunes")
     source.publish(KEY, "Tides")
@@ -308,7 +328,7 @@ def test_only_published_courses_are_listed(source):
 
 
 def test_courses_are_listed_in_the_order_of_their_keys_bytes(source, monkeypatch):
-    monkeypatch.setattr(sql_index, "_PAGE", sql_index._PAGE.replace("LIMIT 1000", "LIMIT 2"))
+    monkeypatch.setattr(sql_index, "_PAGE_SIZE", 2)
     keys = [
         "course-v1:A+C+R",
         "course-v1:A-B+C+R",
@@ -326,6 +346,69 @@ def test_courses_are_listed_in_the_order_of_their_keys_bytes(source, monkeypatch
     listed = [pointer.course_key for pointer in source.modulestore.iter_published()]
 
     assert listed == sorted(keys)
+    paged: list[str] = []
+    while found := keys_of(source, after_key=paged[-1] if paged else "", limit=2):
+        paged += found
+    assert paged == listed
+
+
+def keys_of(
+    source: Any, *, after_key: str = "", until_key: str = "", org: str = "", limit: int = 100
+) -> list[str]:
+    """Return the keys of a page of the index."""
+    page = source.modulestore.page_published(
+        after_key=after_key, until_key=until_key, org=org, limit=limit
+    )
+    return [pointer.course_key for pointer in page]
+
+
+def test_a_page_begins_after_a_key_and_ends_with_one(source):
+    keys = [f"course-v1:{org}+{course}+{run}" for org in "ABC" for course in "CD" for run in "RS"]
+    for key in keys:
+        source.publish(key, "Any")
+
+    for begin in range(len(keys)):
+        assert keys_of(source, after_key=keys[begin]) == keys[begin + 1 :]
+        for end in range(begin + 1, len(keys)):
+            found = keys_of(source, after_key=keys[begin], until_key=keys[end])
+            assert found == keys[begin + 1 : end + 1]
+
+
+def test_the_ends_of_a_page_need_not_be_courses(source):
+    for key in (KEY, OTHER, THIRD):
+        source.publish(key, "Any")
+
+    assert keys_of(source, after_key=f"{KEY}1", until_key=f"{OTHER}1") == [OTHER]
+    assert keys_of(source, after_key="course-v1:Org+Course+\U00020000") == []
+
+
+def test_a_page_has_the_pointers_that_are_found_by_key(source):
+    source.publish(KEY, "Tides")
+
+    page = source.modulestore.page_published(after_key="", until_key="", org="", limit=5)
+
+    assert list(page) == list(source.modulestore.find_published([KEY]).values())
+
+
+def test_an_organisation_is_found_however_it_is_written_and_its_name_is_no_pattern(source):
+    keys = [f"course-v1:{org}+C+R" for org in ("A.X", "a.x", "ABX", "A.X2")]
+    for key in keys:
+        source.publish(key, "Any")
+
+    assert keys_of(source, org="a.X") == sorted(keys[:2])
+    assert keys_of(source, org="a.X", after_key=keys[0]) == [keys[1]]
+    assert keys_of(source, org="A_X") == []
+    assert source.modulestore.count_published(org="a.X") == 2
+
+
+def test_only_published_courses_are_paged_and_counted(source):
+    source.publish(OTHER, "Dunes")
+    source.publish(KEY, "Tides")
+    source.create_draft(THIRD)
+    source.create_library()
+
+    assert keys_of(source) == [KEY, OTHER]
+    assert source.modulestore.count_published(org="") == 2
 
 
 def test_a_publish_moves_the_pointer_and_its_time(source):
@@ -640,6 +723,31 @@ def test_an_index_in_mongodb_that_is_away_says_so(mongo):
         away.find_published([KEY])
     with pytest.raises(ModulestoreUnavailable):
         list(away.iter_published())
+    with pytest.raises(ModulestoreUnavailable):
+        away.page_published(after_key="", until_key="", org="", limit=5)
+    with pytest.raises(ModulestoreUnavailable):
+        away.count_published(org="")
+
+
+def test_a_page_of_mongodb_reads_no_more_of_the_index_than_it_gives(mongo):
+    keys = [f"course-v1:O{number % 5}+C{number:03}+R{number % 3}" for number in range(200)]
+    mongo.author.create_courses([NewCourse(course_key=key) for key in keys])
+    after = sorted(keys)[150]
+    chosen = range_filter(org="", after=_parts(after), until=_parts(sorted(keys)[-1]))
+
+    plan = mongo.database.command(
+        "explain",
+        {
+            "find": "modulestore.active_versions",
+            "filter": chosen,
+            "sort": {"org": 1, "course": 1, "run": 1},
+            "limit": 10,
+        },
+        verbosity="executionStats",
+    )
+
+    assert plan["executionStats"]["nReturned"] == 10
+    assert plan["executionStats"]["totalDocsExamined"] <= 20
 
 
 @pytest.mark.parametrize("version", ["not a version", "g" * 24, "0" * 23])
@@ -673,7 +781,7 @@ def test_a_key_that_the_sql_column_cannot_hold_is_not_in_it(sql):
 def test_the_sql_index_is_listed_in_pages(sql, monkeypatch):
     keys = [f"course-v1:Org+Course{n}+Run" for n in range(5)]
     sql.author.create_courses([NewCourse(course_key=key) for key in keys])
-    monkeypatch.setattr(sql_index, "_PAGE", sql_index._PAGE.replace("LIMIT 1000", "LIMIT 2"))
+    monkeypatch.setattr(sql_index, "_PAGE_SIZE", 2)
 
     assert [pointer.course_key for pointer in sql.modulestore.iter_published()] == keys
 
@@ -685,3 +793,8 @@ def test_a_sql_index_that_is_not_there_says_so(sql):
         sql.modulestore.find_published([KEY])
     with pytest.raises(ModulestoreUnavailable):
         list(sql.modulestore.iter_published())
+
+
+def _parts(course_key: str) -> tuple[str, str, str]:
+    parts = parse_course_key(course_key)
+    return parts.org, parts.course, parts.run
