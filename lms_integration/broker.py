@@ -16,18 +16,25 @@ _TLS_FILES = ("ca_certs", "certfile", "keyfile")
 
 
 def broker_connection(
-    url: str, *, timeout_seconds: float, heartbeat_seconds: int = 0
+    url: str,
+    *,
+    timeout_seconds: float,
+    heartbeat_seconds: int = 0,
+    waits_for_each_confirm: bool = True,
 ) -> Connection:
     """Return an unopened connection whose every step is bounded by ``timeout_seconds``.
 
-    kombu's and py-amqp's own defaults wait without end on a broker that stops answering.
+    kombu's and py-amqp's own defaults wait without end on a broker that stops answering. Who sends
+    many messages sets ``waits_for_each_confirm`` to False and looks after the confirms.
     """
     return Connection(
         without_tls_options(url),
         ssl=tls_options(url),
         connect_timeout=timeout_seconds,
         heartbeat=heartbeat_seconds,
-        transport_options=_transport_options(url, timeout_seconds),
+        transport_options=_transport_options(
+            url, timeout_seconds, confirm_publish=waits_for_each_confirm
+        ),
     )
 
 
@@ -77,7 +84,9 @@ def without_tls_options(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(kept)))
 
 
-def _transport_options(url: str, timeout_seconds: float) -> dict[str, Any]:
+def _transport_options(
+    url: str, timeout_seconds: float, *, confirm_publish: bool
+) -> dict[str, Any]:
     if url.startswith("redis"):
         return {
             "socket_timeout": timeout_seconds,
@@ -86,7 +95,7 @@ def _transport_options(url: str, timeout_seconds: float) -> dict[str, Any]:
             "retry_on_timeout": False,
         }
     return {
-        "confirm_publish": True,
+        "confirm_publish": confirm_publish,
         "read_timeout": timeout_seconds,
         "write_timeout": timeout_seconds,
     }

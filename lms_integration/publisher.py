@@ -16,7 +16,7 @@ from kombu import Connection, Producer
 
 from lms_integration.broker import broker_connection, open_connection, shown_url
 from lms_integration.conf import PublisherConf, publisher_conf
-from lms_integration.events import CONTENT_TYPE, Event, encode_event
+from lms_integration.events import CONTENT_TYPE, QUEUE, Event, encode_event
 from lms_integration.topology import (
     dead_letter_queue,
     declare_queues,
@@ -146,14 +146,15 @@ class _EventChannel:
             confirm_timeout=self._conf.timeout_seconds,
         )
         if self._returned:
-            raise UnroutableEvent(f"returned by the broker: {self._returned[0]}")
+            raise UnroutableEvent(f"no queue {QUEUE!r} is bound to take it: {self._returned[0]}")
 
     def _open(self) -> Producer:
         connection = broker_connection(
             self._conf.broker_url, timeout_seconds=self._conf.timeout_seconds
         )
         self._connection = connection
-        # An event for which no queue is bound is confirmed and gone: declare before publishing.
+        # An event for which no queue is bound is confirmed and gone: declare before publishing. Where
+        # this account may not even see the queues, the broker returns such an event.
         declare_queues(open_connection(connection), (event_queue(), dead_letter_queue()))
         returns = self._on_return if connection.transport.driver_type == "amqp" else None
         self._producer = Producer(connection.channel(), on_return=returns)

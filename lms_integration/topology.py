@@ -6,6 +6,7 @@ set). Redis ignores the arguments.
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 from amqp import AccessRefused
@@ -15,6 +16,13 @@ from lms_integration.events import EXCHANGE, QUEUE, ROUTING_PATTERN
 
 DEAD_LETTER_EXCHANGE_NAME = "overview.dlx"
 DEAD_LETTER_QUEUE_NAME = "overview.dead"
+
+
+class QueueSight(Enum):
+    """What an account knows of the queues."""
+
+    THERE = "there"  #: declared, or seen
+    HIDDEN = "hidden"  #: it may not even see them; a publish must be ``mandatory`` to tell
 
 
 def quorum_arguments() -> dict[str, Any]:
@@ -56,10 +64,11 @@ def dead_letter_queue() -> Queue:
     )
 
 
-def declare_queues(connection: Connection, queues: Sequence[Queue]) -> None:
+def declare_queues(connection: Connection, queues: Sequence[Queue]) -> QueueSight:
     """Declare queues with their exchanges, or, where the account may not, see that they are there.
 
     An account that only publishes should have no right to configure; the workers' declares for it.
+    RabbitMQ before 4.2.6 shows queues to everybody, later ones only to accounts with some right on them.
 
     Raises:
         amqp.NotFound: a queue is not there, and this account may not make it.
@@ -71,7 +80,16 @@ def declare_queues(connection: Connection, queues: Sequence[Queue]) -> None:
             queue(channel).declare()
         channel.close()
     except AccessRefused:  # it has closed the channel
-        passive: Any = connection.channel()
+        return _look_for(connection, queues)
+    return QueueSight.THERE
+
+
+def _look_for(connection: Connection, queues: Sequence[Queue]) -> QueueSight:
+    try:
+        channel: Any = connection.channel()
         for queue in queues:
-            passive.queue_declare(queue.name, passive=True)
-        passive.close()
+            channel.queue_declare(queue.name, passive=True)
+        channel.close()
+    except AccessRefused:
+        return QueueSight.HIDDEN
+    return QueueSight.THERE

@@ -1,24 +1,40 @@
-"""Which columns of an overview a rebuild changes, for the story of its row.
+"""Which columns of an overview a rebuild changes: for the story of its row, and for the history.
 
-The old values are not read: the state keeps a short digest of every column that was written last.
+The story reads no old values: the state keeps a short digest of every column that was written last.
+The history compares with what the tables hold, so that it is told also what was edited by hand.
 Does no I/O and knows no framework.
 """
 
 from collections.abc import Mapping
 from dataclasses import astuple, fields
+from typing import Any
 from zlib import crc32
 
-from lms_integration.data import CourseOverviewData, CourseOverviewProjectionData
+from lms_integration.change_values import as_json, recorded_value
+from lms_integration.data import (
+    CourseOverviewData,
+    CourseOverviewImageSetData,
+    CourseOverviewProjectionData,
+    CourseOverviewTabData,
+)
 from lms_integration.log_lines import one_line
 from overview_worker.documents import BuiltOverview
+from overview_worker.ports import WriteOverview
 
 #: Longest new value that is told, in characters.
 TOLD_VALUE_LENGTH = 60
+#: Longest value that the history keeps whole, in characters; of a list, of its JSON text.
+RECORDED_VALUE_LENGTH = 10_000
+#: Columns of the row itself that the history tells: the key is beside them.
+ROW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData) if field.name != "id")
+PROJECTION_COLUMNS = tuple(field.name for field in fields(CourseOverviewProjectionData))
+TAB_COLUMNS = tuple(field.name for field in fields(CourseOverviewTabData))
+IMAGE_SET_COLUMNS = tuple(field.name for field in fields(CourseOverviewImageSetData))
+IMAGE_SET, TABS = "image_set", "tabs"
 
 _DIGEST_LENGTH = 6
 _OVERVIEW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData))
-_PROJECTION_COLUMNS = tuple(field.name for field in fields(CourseOverviewProjectionData))
-_COLUMNS = (*_OVERVIEW_COLUMNS, "image_set", "tabs", *_PROJECTION_COLUMNS)
+_COLUMNS = (*_OVERVIEW_COLUMNS, IMAGE_SET, TABS, *PROJECTION_COLUMNS)
 
 
 def column_digests_of(built: BuiltOverview) -> str:
@@ -42,12 +58,70 @@ def changed_columns(built: BuiltOverview, *, digests: str, old: str) -> Mapping[
     return changed
 
 
+def written_columns(write: WriteOverview, *, catalog_owns_language: bool) -> dict[str, Any]:
+    """Return ``{column: value}`` of all that ``write`` writes, but the copies that lists go by.
+
+    The tabs are one column, and so is the image set; each is as it would be read.
+    """
+    built = write.built
+    columns: dict[str, Any] = {}
+    if write.row_changed:
+        columns = {name: getattr(built.overview, name) for name in ROW_COLUMNS}
+        if catalog_owns_language and write.course.state.has_row:
+            del columns["language"]
+        if built.image_set is not None:
+            columns[IMAGE_SET] = _named(IMAGE_SET_COLUMNS, built.image_set)
+        elif loses_image_set(write):
+            columns[IMAGE_SET] = None
+    if write.tabs_changed:
+        columns[TABS] = [_named(TAB_COLUMNS, tab) for tab in built.tabs]
+    if write.projection_changed:
+        columns |= {name: getattr(built.projection, name) for name in PROJECTION_COLUMNS}
+    return columns
+
+
+def loses_image_set(write: WriteOverview) -> bool:
+    """Whether image sets are off now and were not when the row was written: Open edX has none then."""
+    changed = write.changed_columns
+    return (
+        write.built.image_set is None
+        and write.course.state.has_row
+        and (changed is None or IMAGE_SET in changed)
+    )
+
+
+def column_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return ``{column: [old, new]}`` for the columns that differ, as JSON values.
+
+    What one of them lacks counts as None: of a new row everything is new, of a deleted one all goes.
+    """
+    names = dict.fromkeys((*old, *new))
+    return {
+        name: [
+            recorded_value(values.get(name), length=RECORDED_VALUE_LENGTH) for values in (old, new)
+        ]
+        for name in names
+        if not is_same_value(old.get(name), new.get(name))
+    }
+
+
+def is_same_value(one: Any, other: Any) -> bool:
+    """Whether two values of a column are the same to every reader."""
+    if isinstance(one, list | tuple | dict) and isinstance(other, list | tuple | dict):
+        return as_json(one) == as_json(other)
+    return bool(one == other)
+
+
+def _named(names: tuple[str, ...], data: object) -> dict[str, Any]:
+    return {name: getattr(data, name) for name in names}
+
+
 def _values_of(built: BuiltOverview) -> list[object]:
     return [
         *(getattr(built.overview, name) for name in _OVERVIEW_COLUMNS),
         None if built.image_set is None else astuple(built.image_set),
         [astuple(tab) for tab in built.tabs],
-        *(getattr(built.projection, name) for name in _PROJECTION_COLUMNS),
+        *(getattr(built.projection, name) for name in PROJECTION_COLUMNS),
     ]
 
 

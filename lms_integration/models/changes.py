@@ -36,6 +36,11 @@ class OverviewChange(models.Model):
     changed_at = models.DateTimeField()  #: by the database's clock
     announced_at = models.DateTimeField(null=True)  #: when the event was confirmed by the broker
     signalled_at = models.DateTimeField(null=True)  #: when an LMS process had its signals sent
+    #: Times that a receiver failed, and when the signals are sent again; NULL means at once.
+    signal_attempts = models.PositiveSmallIntegerField(default=0)
+    signal_retry_at = models.DateTimeField(null=True)
+    #: Which receiver failed last, and why; the signals were given up if ``signalled_at`` is set.
+    signal_error = models.CharField(max_length=500, default="", blank=True)
 
     class Meta:
         """Ours; the first two indexes find what is still to be told."""

@@ -1,0 +1,1 @@
+"""``overview_signals``: what an LMS runs beside its own processes."""
