@@ -31,8 +31,10 @@ class OverviewDependency(models.Model):
     """One setting that rows depend on, as it was when they were built: a change marks what it affects."""
 
     name = models.CharField(max_length=60, primary_key=True)
-    fingerprint = models.CharField(max_length=64)
-    shown_value = models.CharField(max_length=200, default="", blank=True)
+    value = models.JSONField()  #: that rows were built with
+    #: Another value that was seen last, and since when: it counts when it has settled.
+    seen_value = models.JSONField(default=dict)
+    seen_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField()
 
     class Meta:
@@ -41,4 +43,4 @@ class OverviewDependency(models.Model):
         db_table = "overview_dependency"
 
     def __str__(self) -> str:
-        return f"{self.name} {self.shown_value}"
+        return f"{self.name} {self.value}"
