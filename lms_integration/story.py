@@ -118,6 +118,20 @@ def shown_time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(sep=" ", timespec="milliseconds")
 
 
+def shown_span(span: timedelta) -> str:
+    """Return a span of time in words, such as ``1 h 5 min``; one that is past is none."""
+    seconds = max(0.0, span.total_seconds())
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d"
+
+
 def is_dirty(mark: OverviewMark | None) -> bool:
     """Return whether a rebuild is wanted."""
     return mark is not None and mark.wanted > mark.done
@@ -202,15 +216,15 @@ def _next_step(facts: CourseFacts) -> str:
     is_held_back = wait.total_seconds() > HELD_BACK_SECONDS or standing_fault(facts) is not None
     if is_held_back and wait > timedelta(0):
         return (
-            f"held back until {shown_time(mark.next_attempt_at)} ({_span(wait)}), then tried again; "
+            f"held back until {shown_time(mark.next_attempt_at)} ({shown_span(wait)}), then tried again; "
             "a new publish, overview publish, or replaying its dead letter has it tried at once"
         )
     if wait > timedelta(0) and mark.attempts:
-        return f"tried again at {shown_time(mark.next_attempt_at)} ({_span(wait)}), by the sweeper"
+        return f"tried again at {shown_time(mark.next_attempt_at)} ({shown_span(wait)}), by the sweeper"
     if wait > timedelta(0):
         return (
             "a task for it is on its way; if that is lost, the sweeper sends another after "
-            f"{shown_time(mark.next_attempt_at)} ({_span(wait)})"
+            f"{shown_time(mark.next_attempt_at)} ({shown_span(wait)})"
         )
     return _next_step_of_due(mark, facts.now)
 
@@ -219,7 +233,7 @@ def _next_step_of_due(mark: OverviewMark, now: datetime) -> str:
     waited = now - mark.dirty_since if mark.dirty_since else timedelta(0)
     if waited.total_seconds() > IMPATIENT_AFTER_SECONDS:
         return (
-            f"it should have been rebuilt: it has been waiting for {_span(waited)}. Do the live "
+            f"it should have been rebuilt: it has been waiting for {shown_span(waited)}. Do the live "
             "workers and beat run? overview doctor"
         )
     return "rebuilt by its event's task, or within seconds by the sweeper"
@@ -227,19 +241,6 @@ def _next_step_of_due(mark: OverviewMark, now: datetime) -> str:
 
 def _until(moment: datetime | None, now: datetime) -> timedelta:
     return timedelta(0) if moment is None else moment - now
-
-
-def _span(span: timedelta) -> str:
-    seconds = max(0.0, span.total_seconds())
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d"
 
 
 def _source(source: SourceFacts | None) -> Facts:

@@ -7,7 +7,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_safe
 
-from lms_integration.admin_pages.filters import DirtyFilter, FaultFilter
+from lms_integration.admin_pages.asking import RebuildsSelected
+from lms_integration.admin_pages.filters import DirtyFilter, FaultFilter, OrganisationFilter
 from lms_integration.admin_pages.read_only import ReadOnlyAdmin, explain_link, may, shortened
 from lms_integration.course_keys import is_course_key
 from lms_integration.explaining import explain_course
@@ -36,7 +37,7 @@ class OverviewMarkAdmin(ReadOnlyAdmin):
         return shortened(mark.last_error)
 
 
-class OverviewStateAdmin(ReadOnlyAdmin):
+class OverviewStateAdmin(RebuildsSelected, ReadOnlyAdmin):
     """What each row was built from; and the page that explains a row."""
 
     list_display = (
@@ -77,15 +78,17 @@ class OverviewStateAdmin(ReadOnlyAdmin):
             "story": story,
             "sections": (story.source, story.row, story.mark),
             "may_see_letters": may(request, "view_deadletter"),
+            "may_see_changes": may(request, "view_overviewchange"),
             "media": self.media,
         }
         return TemplateResponse(request, "admin/lms_integration/explain.html", context)
 
 
-class CourseOverviewAdmin(ReadOnlyAdmin):
+class CourseOverviewAdmin(RebuildsSelected, ReadOnlyAdmin):
     """The rows as readers see them."""
 
     list_display = ("course", "display_name", "org", "start", "end", "modified")
+    list_filter = (OrganisationFilter,)
     search_fields = ("id", "display_name", "org")
     ordering = ("id",)
 

@@ -20,12 +20,24 @@ def take_slot(using: str, job: str, *, period_seconds: int) -> bool:
     It is when nobody has begun it within the period: two beats that ask at once get one yes, and the
     times of several beats need not agree.
     """
+    make_slot(using, job)
+    return take_made_slot(using, job, period_seconds=period_seconds)
+
+
+def make_slot(using: str, job: str) -> None:
+    """Have a row that ``take_made_slot`` can lock: beside a transaction, in which the two could deadlock."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute(_CREATE[connection.vendor], [job])
+
+
+def take_made_slot(using: str, job: str, *, period_seconds: int) -> bool:
+    """Do as ``take_slot``, in a transaction: the slot is taken if that is committed."""
     connection = connections[using]
     vendor = connection.vendor
     statement = _TAKE.format(
         now=now_sql(vendor), earliest=now_sql(vendor, offset_seconds=-period_seconds)
     )
     with connection.cursor() as cursor:
-        cursor.execute(_CREATE[vendor], [job])
         cursor.execute(statement, [job])
         return bool(cursor.rowcount)

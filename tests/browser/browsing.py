@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.db import connections
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from dev.machine import find_browser
@@ -55,7 +57,8 @@ class Visit:
 def chromium() -> Iterator[Browser]:
     """Start the machine's Chromium; without one that can be driven, skip here and fail in CI.
 
-    While it runs, its event loop runs in this thread; Django is told not to mind.
+    While it runs, its event loop runs in this thread; Django is told not to mind. It has connections of
+    its own there, which must not outlive a restart of the database between two modules.
     """
     program = find_browser()
     if program is None:
@@ -67,6 +70,7 @@ def chromium() -> Iterator[Browser]:
             executable_path=program, args=["--no-sandbox", "--headless"]
         )
         yield browser
+        connections.close_all()
         browser.close()
 
 
@@ -88,6 +92,25 @@ def visit(
     page.route("**/*", lambda route: _answer(route, found))
     yield found
     context.close()
+
+
+def barriers(visitor: Visit, *, within: str = "html") -> list[str]:
+    """Return what axe has against the page that is open, or against a part of it."""
+    found = Axe().run(visitor.page, context=within).response["violations"]
+    return [
+        f"{visitor.page.url}: {each['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+def fits(visitor: Visit) -> bool:
+    """Return whether nothing is wider than the window."""
+    return bool(
+        visitor.page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+    )
 
 
 def _answer(route: Route, found: Visit) -> None:

@@ -1,6 +1,7 @@
 """The web process of the ``Procfile`` on the test's database, and a browser."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,18 @@ def site(
     django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The URL of gunicorn with our pages, on the database of the tests."""
-    port = free_port()
     with django_db_blocker.unblock():
         name = str(connection.settings_dict["NAME"])
-    logs: Path = tmp_path_factory.mktemp("web")
-    environment = web_environment(sql_database=name, port=port)
-    with ProcfileProcesses(logs, environment=environment) as processes:
-        processes.start("web")
-        yield f"http://127.0.0.1:{port}"
+    with _web_process(name, logs=tmp_path_factory.mktemp("web")) as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_site(transactional_db: None, tmp_path: Path) -> Iterator[str]:
+    """The same for one test alone: the admin's log needs the content types that the process remembers,
+    and emptying the database between tests makes new ones."""
+    with _web_process(str(connection.settings_dict["NAME"]), logs=tmp_path / "web") as url:
+        yield url
 
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
@@ -43,3 +48,12 @@ def visitor(
     with visit(browser, site, request.param) as found:
         yield found
         found.assert_is_clean()
+
+
+@contextmanager
+def _web_process(database: str, *, logs: Path) -> Iterator[str]:
+    port = free_port()
+    environment = web_environment(sql_database=database, port=port)
+    with ProcfileProcesses(logs, environment=environment) as processes:
+        processes.start("web")
+        yield f"http://127.0.0.1:{port}"

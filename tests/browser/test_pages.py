@@ -1,12 +1,11 @@
 """A learner's way through the pages, at the width of a phone and of a desk, and without a mouse."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from lms_integration.models import CourseOverview
 from lms_integration.platform_tables.models import CourseEnrollment
-from tests.browser.browsing import DESKTOP, PHONE, Visit, visit
+from tests.browser.browsing import DESKTOP, PHONE, Visit, barriers, fits, visit
 from tests.browser.scene import (
     ALGEBRA,
     DELETED,
@@ -37,7 +36,7 @@ def test_a_learner_signs_in_sees_all_courses_and_signs_out(visitor: Visit):
     assert visitor.cards()[0] == ALGEBRA_NAME
     expect(page.locator(f"[data-course='{UNBUILT}']")).to_contain_text("is being prepared")
     expect(page.locator(f"[data-course='{DELETED}']")).to_contain_text("is no longer offered")
-    assert _fits(visitor)
+    assert fits(visitor)
 
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("status")).to_have_text("You are signed out.")
@@ -144,7 +143,7 @@ def test_a_course_page_shows_what_the_author_wrote_and_runs_none_of_it(visitor: 
     expect(page.get_by_role("heading", name="Course Staff")).to_be_visible()
     expect(page).to_have_title(f"{ALGEBRA_NAME} · Open edX")
     assert page.locator("main script, main style, main iframe, main [onerror]").count() == 0
-    assert _fits(visitor)
+    assert fits(visitor)
 
 
 def test_a_course_that_one_may_not_see_is_not_there(visitor: Visit):
@@ -167,7 +166,7 @@ def test_long_lists_are_paged(visitor: Visit):
     expect(page.get_by_role("status")).to_contain_text("Courses 25\u201348 of 54")
     page.get_by_role("link", name="Page 3").click()
     expect(page.locator("article")).to_have_count(6)
-    assert _fits(visitor)
+    assert fits(visitor)
 
 
 def test_pages_work_without_scripts(browser: Browser, site: str, transactional_db: None):
@@ -221,29 +220,10 @@ def test_no_page_has_a_barrier_that_axe_finds(
         ):
             visitor.open(path)
             problems += barriers(visitor)
-            assert _fits(visitor), path
+            assert fits(visitor), path
         visitor.page.get_by_role("link", name="My courses").first.click()
         visitor.page.get_by_role("button", name="Sign out").click()
         visitor.sign_in("newcomer")
         problems += barriers(visitor)
 
     assert problems == []
-
-
-def barriers(visitor: Visit) -> list[str]:
-    """Return what axe has against the page that is open."""
-    found = Axe().run(visitor.page).response["violations"]
-    return [
-        f"{visitor.page.url}: {each['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for each in found
-        for node in each["nodes"]
-    ]
-
-
-def _fits(visitor: Visit) -> bool:
-    """Return whether nothing is wider than the window."""
-    return bool(
-        visitor.page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        )
-    )

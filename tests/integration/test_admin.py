@@ -308,7 +308,10 @@ def test_explain_asks_the_database_equally_often_however_long_the_story_is(
         client.get(explain_address())
 
 
-def test_the_admin_loads_neither_celery_nor_mongodb():
+@pytest.mark.parametrize(
+    ("tables", "loaded"), [("existing", []), ("", ["celery"])], ids=["on a platform's", "alone"]
+)
+def test_the_admin_loads_no_mongodb_and_celery_only_for_the_schedule(tables, loaded):
     script = (
         "import sys, django; django.setup(); import lms_integration.urls, lms_integration.admin; "
         "print([name for name in ('celery', 'pymongo', 'overview_worker.tasks') if name in sys.modules])"
@@ -316,10 +319,14 @@ def test_the_admin_loads_neither_celery_nor_mongodb():
 
     found = subprocess.run(
         [sys.executable, "-c", script],
-        env={"DJANGO_SETTINGS_MODULE": "lms_integration.settings", "PATH": ""},
+        env={
+            "DJANGO_SETTINGS_MODULE": "lms_integration.settings",
+            "OVERVIEW_PLATFORM_TABLES": tables,
+            "PATH": "",
+        },
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert found.stdout.strip() == "[]"
+    assert found.stdout.strip() == str(loaded)
