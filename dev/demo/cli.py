@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--mode",
         type=Mode,
-        choices=list(Mode),
+        choices=list(_SERVERS),
         default=Mode.EMBEDDED,
         help="embedded: MongoDB and Redis from wheels, SQLite (the default);"
         " services: MariaDB, RabbitMQ, MongoDB",

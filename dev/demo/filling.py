@@ -30,7 +30,7 @@ def undo_damage(author: SplitAuthor, cast: Cast) -> None:
 
 
 def request_rebuilds(course_keys: Sequence[str]) -> None:
-    """Mark courses dirty and enqueue them for the bulk workers, as ``overview reindex`` does."""
+    """Mark courses dirty and enqueue them for the bulk workers."""
     mark_courses(
         [CourseMark(course_key=key, event_type=RebuildRequested.type_name) for key in course_keys],
         not_before_seconds=_LEASE_SECONDS,

@@ -1,7 +1,9 @@
 """What the subcommands share: their shape, their way of printing, and reading course keys."""
 
+import getpass
 import json
-from argparse import ArgumentParser, Namespace
+import math
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from lms_integration.course_keys import InvalidCourseKey, parse_course_key
 EXIT_OK = 0
 EXIT_PROBLEM = 1  #: it ran, and found or met a problem that it has named
 EXIT_USAGE = 2  #: it was called wrongly: nothing was done
+EXIT_INTERRUPTED = 130  #: Ctrl-C, as shells have it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +55,41 @@ def add_courses_argument(parser: ArgumentParser, *, nargs: str = "+") -> None:
         metavar="COURSE",
         help="a course key such as course-v1:OpenedX+DemoX+DemoCourse",
     )
+
+
+def positive_number(text: str) -> float:
+    """Return the number that an argument holds.
+
+    Raises:
+        ArgumentTypeError: it is none, or not above 0.
+    """
+    number = number_from_zero(text)
+    if number == 0:
+        raise ArgumentTypeError(f"{text!r} is not above 0")
+    return number
+
+
+def number_from_zero(text: str) -> float:
+    """Return the number that an argument holds.
+
+    Raises:
+        ArgumentTypeError: it is none, or below 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return number
+
+
+def account_name() -> str:
+    """Return the name of the operating-system account that runs this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return "an account without a name"
 
 
 def print_json(console: Console, value: object) -> None:

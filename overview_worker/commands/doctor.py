@@ -15,7 +15,7 @@ from lms_integration.broker import broker_connection, open_connection, shown_url
 from lms_integration.checks import database_messages
 from lms_integration.delete_desk import held_delete_count
 from lms_integration.log_lines import one_line
-from lms_integration.topology import dead_letter_queue, declare_queues, event_queue
+from lms_integration.topology import QueueSight, dead_letter_queue, declare_queues, event_queue
 from overview_worker.bootstrap import dependencies, mongo_conf
 from overview_worker.celery import app
 from overview_worker.commands.base import EXIT_OK, EXIT_PROBLEM, Subcommand
@@ -142,7 +142,7 @@ def _some_courses() -> Iterator[str]:
 def _check_broker() -> str:
     try:
         with broker_connection(BROKER_ADDRESS, timeout_seconds=TIMEOUT_SECONDS) as broker:
-            declare_queues(
+            sight = declare_queues(
                 open_connection(broker),
                 (event_queue(), dead_letter_queue(), *app.conf.task_queues),
             )
@@ -152,6 +152,8 @@ def _check_broker() -> str:
         ) from error
     except Exception as error:  # amqp raises its own family for refused declarations
         raise Ailment(f"{shown_url(BROKER_ADDRESS)}: {type(error).__name__}: {error}") from error
+    if sight is QueueSight.HIDDEN:
+        return f"{shown_url(BROKER_ADDRESS)}, queues out of this account's sight"
     return f"{shown_url(BROKER_ADDRESS)}, queues there"
 
 

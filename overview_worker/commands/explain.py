@@ -71,6 +71,7 @@ def _print(story: Story, console: Console) -> None:
     hidden = story.dead_letter_count - len(story.dead_letters)
     if hidden:
         console.print(f"and {hidden} more: overview dead-letters list --course {story.course_key}")
+    console.print(f"\nold values and new: overview history {story.course_key}")
     console.print(f"\n{one_line(story.verdict)}")
     console.print(one_line(f"next: {story.next_step}"))
 

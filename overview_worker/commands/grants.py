@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from rich.console import Console
 
+from lms_integration.conf import writes_platform_history
 from lms_integration.sql_roles import SqlRole, account_name, grant_statements
 from overview_worker.commands.base import EXIT_OK, EXIT_USAGE, Subcommand
 
@@ -16,7 +17,8 @@ DESCRIPTION = """\
 Print the SQL that gives each kind of process an account with the rights it needs, and no others:
 migrator (manage.py migrate), worker (intake, workers, beat, these commands), reader (the web process),
 admin (instead of reader where the admin's actions are used: it may mark courses and clear dead
-letters), publisher (what Studio's own account needs besides). Nothing is executed: read it, then run it as an
+letters), publisher (what Studio's own account needs besides), signaller (what the LMS's own account
+needs besides for overview_signals). Nothing is executed: read it, then run it as an
 administrator of the MariaDB or MySQL server. With --create each account gets a new random password
 that is in this output and nowhere else.
 
@@ -35,7 +37,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "roles",
         nargs="*",
         metavar="ROLE",
-        help="migrator, worker, reader, admin, publisher (default: the first three)",
+        help="migrator, worker, reader, admin, publisher, signaller (default: the first three)",
     )
     parser.add_argument(
         "--create", action="store_true", help="make the accounts, with new random passwords"
@@ -85,6 +87,7 @@ def _lines(arguments: Namespace, *, roles: list[SqlRole]) -> Iterator[str]:
             account=account,
             database=database,
             with_course_index=getattr(settings, "OVERVIEW_COURSE_INDEX", "mongodb") == "mysql",
+            with_platform_history=writes_platform_history(),
         )
 
 

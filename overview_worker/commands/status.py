@@ -10,6 +10,7 @@ from rich.table import Table
 
 from celeryconfig import BROKER_ADDRESS, BULK_QUEUE, LIVE_QUEUE
 from lms_integration.broker import broker_connection, shown_url
+from lms_integration.change_history import OutboxFigures, outbox_figures
 from lms_integration.dead_letter_desk import OriginFigures, dead_letter_figures
 from lms_integration.delete_desk import held_delete_count
 from lms_integration.dirt import MAX_DIRTY_AGE_SECONDS, dirt
@@ -42,7 +43,8 @@ _INSPECTION_FIELDS = (
 
 DESCRIPTION = """\
 Show how many courses there are, how many wait for a rebuild and for how long, what failed, the dead
-letters of each origin with the age of the oldest, and how much is in the queues.
+letters of each origin with the age of the oldest, the changes that wait to be announced, and how much
+is in the queues.
 
 Then how soon publishes became visible in the last day and in 30 days, the last late ones with their
 reasons, and what the inspector found last.
@@ -68,6 +70,7 @@ class PipelineStatus:
     freshness: Sequence[Freshness]  #: of a day, and of 30 days
     late_publishes: Sequence[LatePublish]  #: the newest
     inspection: Mapping[str, object] | None  #: the newest pass that ended
+    announcements: OutboxFigures  #: changes that wait to be announced
     dead_letters: Mapping[str, OriginFigures]  #: by origin, for every origin there is
     queues: Mapping[str, int | None]  #: messages ready; None: there is no such queue
     broker_error: str | None  #: why the queues are not known
@@ -108,6 +111,7 @@ def _status() -> PipelineStatus:
         .order_by("-started_at")
         .values(*_INSPECTION_FIELDS)
         .first(),
+        announcements=outbox_figures(),
         dead_letters={origin.value: figures for origin, figures in dead_letter_figures().items()},
         queues=queues,
         broker_error=broker_error,
@@ -132,6 +136,7 @@ def _table(status: PipelineStatus) -> Table:
         "oldest waits (s)": status.oldest_dirty_seconds,
         "held back after a fault": status.held_back_count,
         "deletes that wait for a word": status.held_delete_count,
+        "changes to announce": _announcements_line(status.announcements),
         **dict(_freshness_lines(status)),
         **dict(_inspection_lines(status)),
     }.items():
@@ -144,6 +149,13 @@ def _table(status: PipelineStatus) -> Table:
     if status.broker_error is not None:
         table.add_row("broker", status.broker_error)
     return table
+
+
+def _announcements_line(figures: OutboxFigures) -> str:
+    if not figures.is_on:
+        return f"{figures.waiting_count}, announcing is off"
+    age = f", the oldest {figures.oldest_seconds:.0f} s old" if figures.waiting_count else ""
+    return f"{figures.waiting_count}{age}"
 
 
 def _freshness_lines(status: PipelineStatus) -> Iterator[tuple[str, str]]:

@@ -52,7 +52,7 @@ def test_reindex_puts_right_a_row_that_was_edited_by_hand(author: SplitAuthor):
     overview("reindex", KEY, "--here")
     CourseOverview.objects.filter(id=KEY).update(display_name="By hand")
 
-    code, _ = overview("reindex", "--all", "--here")
+    code, _ = overview("reindex", KEY, "--here")
 
     assert (code, CourseOverview.objects.get(id=KEY).display_name) == (0, "As published")
 
@@ -63,7 +63,8 @@ def test_reindex_names_a_course_that_cannot_be_built_and_fails(author: SplitAuth
     code, output = overview("reindex", KEY, "--here")
 
     assert code == 1
-    assert "faulty: 1" in output
+    assert "failed: 1" in output
+    assert f"{KEY}: faulty: start = 'garbage'" in output
 
 
 def test_reindex_without_anything_to_do_is_a_mistake():
@@ -155,6 +156,7 @@ def test_explain_with_mongodb_away_tells_what_it_knows(author: SplitAuthor):
 
 def test_explain_of_a_faulty_course_that_was_marked_again_says_that_it_waits(author: SplitAuthor):
     author.create_course(KEY, settings={"start": "garbage"})
+    mark_courses([CourseMark(course_key=KEY)])
     overview("reindex", KEY, "--here")
     held, before = overview("explain", KEY)
 

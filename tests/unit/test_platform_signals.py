@@ -28,9 +28,45 @@ for signal in (SignalHandler.course_published, SignalHandler.course_deleted):
 """
 
 
-def run_beside(platform: Path) -> str:
+#: What it uses of ``course_overviews/signals.py`` and ``models.py``; a release may lack some of it.
+OVERVIEW_SIGNALS = """
+from django.dispatch import Signal
+COURSE_START_DATE_CHANGED = Signal()
+COURSE_PACING_CHANGED = Signal()
+IMPORT_COURSE_DETAILS = Signal()
+"""
+OVERVIEW_MODELS = """
+class _Rows:
+    def filter(self, id):
+        self.row = type("Row", (), {"id": id, "start": "now"})
+        return self
+    def first(self):
+        return self.row
+
+class CourseOverview:
+    objects = _Rows()
+"""
+CHANGE_SCRIPT = """
+import django
+django.setup()
+from openedx.core.djangoapps.content.course_overviews import signals
+from lms_integration.change_signals import due_signals, row_of
+from lms_integration.models import OverviewChange
+heard = lambda **named: print(sorted(named), named["updated_course_overview"].start)
+signals.COURSE_START_DATE_CHANGED.connect(heard)
+change = OverviewChange(
+    course_key="course-v1:A+B+C",
+    kind="changed",
+    columns={"start": ["2030-01-01T00:00:00Z", None], "certificate_available_date": [None, "x"]},
+)
+for due in due_signals(change, overview=lambda: row_of(change.course_key)):
+    print(due.name, len(due.signal.send_robust(sender=None, **due.arguments)))
+"""
+
+
+def run_beside(platform: Path, script: str = SCRIPT) -> str:
     finished = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         cwd=PROJECT,
         env={
             **os.environ,
@@ -56,3 +92,18 @@ def test_the_receivers_are_connected_to_the_platforms_signals(tmp_path):
 
     # A library is heard of and left alone; each receiver answers once, without an error.
     assert printed.splitlines() == ["receive_course_published None", "receive_course_deleted None"]
+
+
+def test_changes_are_told_by_the_platforms_signals_with_the_platforms_rows(tmp_path):
+    package = tmp_path / "openedx" / "core" / "djangoapps" / "content" / "course_overviews"
+    package.mkdir(parents=True)
+    (package / "signals.py").write_text(OVERVIEW_SIGNALS)
+    (package / "models.py").write_text(OVERVIEW_MODELS)
+
+    printed = run_beside(tmp_path, CHANGE_SCRIPT)
+
+    assert printed.splitlines() == [
+        "['previous_start_date', 'sender', 'signal', 'updated_course_overview'] now",
+        "COURSE_START_DATE_CHANGED 1",
+        "COURSE_CERT_DATE_CHANGE 0",
+    ]

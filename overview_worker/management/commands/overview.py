@@ -1,43 +1,43 @@
 """``overview``: one Django command with subcommands, so that its names collide with no platform's."""
 
-import logging
-import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Any, TextIO, cast
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError
-from kombu.exceptions import KombuError
+from django.core.management.base import BaseCommand, CommandParser
 
-from overview_worker.bootstrap import close_dependencies
 from overview_worker.commands import (
     dead_letters,
     deletes,
     doctor,
     explain,
     grants,
+    history,
     intake_process,
     publish,
     reindex,
+    runs,
     seed,
     status,
+    thumbnails,
+    upgrade,
     verify,
 )
-from overview_worker.commands.console import command_console, shown_lines
-from overview_worker.errors import OverviewError
+from overview_worker.commands.at_terminal import run_at_terminal
 
 SUBCOMMANDS = {
     module.COMMAND.name: module.COMMAND
     for module in (
         publish,
         reindex,
+        runs,
         status,
         explain,
+        history,
         verify,
+        upgrade,
         dead_letters,
         deletes,
+        thumbnails,
         doctor,
         grants,
         seed,
@@ -52,6 +52,8 @@ EPILOG = """\
 examples:
   overview publish course-v1:OpenedX+DemoX+DemoCourse --wait 5
   overview reindex --all
+  overview reindex --all --dry-run
+  overview runs
   overview explain course-v1:OpenedX+DemoX+DemoCourse
   overview verify --all
   overview dead-letters list
@@ -89,39 +91,13 @@ class Command(BaseCommand):
 
         Raises:
             CommandError: with one line for the person at the terminal.
+            SystemExit: with the exit code, if that is not 0.
         """
-        console = command_console(cast(TextIO, self.stdout))
         command = SUBCOMMANDS[options["subcommand"]]
         # At a terminal the subcommand's own lines are the report; the intake's report is its log.
-        quiet = options["verbosity"] < VERBOSE and command is not intake_process.COMMAND
-        try:
-            with _quiet_logs() if quiet else nullcontext():
-                exit_code = command.run(Namespace(**options), console)
-        except OverviewError as error:
-            raise CommandError(shown_lines(str(error))) from error
-        except (DatabaseError, InterfaceError) as error:
-            reason = shown_lines(str(error))
-            raise CommandError(f"overview database: {reason} (try: overview doctor)") from error
-        except (KombuError, OSError) as error:
-            reason = f"{type(error).__name__}: {shown_lines(str(error))}"
-            raise CommandError(f"broker: {reason} (try: overview doctor)") from error
-        except KeyboardInterrupt:
-            console.print("stopped; what is marked is rebuilt all the same")
-            exit_code = 130
-        finally:
-            close_dependencies()
-        if exit_code:
-            sys.exit(exit_code)
-
-
-@contextmanager
-def _quiet_logs() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("overview_worker", "lms_integration")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        with_logs = options["verbosity"] >= VERBOSE or command is intake_process.COMMAND
+        run_at_terminal(
+            lambda console: command.run(Namespace(**options), console),
+            output=cast(TextIO, self.stdout),
+            with_logs=with_logs,
+        )
