@@ -16,6 +16,7 @@ from overview_worker.documents import (
     PublishedPointer,
 )
 from overview_worker.errors import MalformedCourse, PermanentError, RetryableError
+from overview_worker.versions import RowVersions
 
 #: What reading one published course gives.
 ReadResult = PublishedCourse | CourseLagging | MalformedCourse
@@ -57,6 +58,7 @@ class StoredState:
 
     source_version: str = ""
     source_updated_at: datetime | None = None
+    versions: RowVersions | None = None  #: by which the row was built; None is unknown
     content_hash: str = ""
     tabs_hash: str = ""
     projection_hash: str = ""
@@ -72,7 +74,7 @@ class StoredState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MarkNotes:
-    """What a mark says beside its counters; for the story of the row, decides nothing."""
+    """What a mark says beside its counters: for the story of the row, and for how long to wait."""
 
     event_id: str = ""
     event_type: str = ""
@@ -134,6 +136,7 @@ class WriteOverview:
     row_changed: bool
     tabs_changed: bool
     projection_changed: bool
+    rewrites: bool = False  #: whatever the state remembers
     column_digests: str = ""
     #: ``{column: its new value, cut short}``; None where the columns cannot be told.
     changed_columns: Mapping[str, str] | None = None
@@ -177,6 +180,13 @@ class HoldRemoval:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LeaveRow:
+    """Keep the row as it is: another release of the workers built it from what is published."""
+
+    course: LockedCourse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NothingToBuild:
     """The course is not in the index, and nothing of it is stored."""
 
@@ -202,7 +212,13 @@ class RecordFault:
 
 
 Change = (
-    WriteOverview | RemoveOverview | HoldRemoval | NothingToBuild | PostponeRebuild | RecordFault
+    WriteOverview
+    | RemoveOverview
+    | HoldRemoval
+    | LeaveRow
+    | NothingToBuild
+    | PostponeRebuild
+    | RecordFault
 )
 
 

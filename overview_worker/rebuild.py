@@ -10,12 +10,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import Enum
 from functools import partial
 
 from lms_integration.data import (
+    COURSE_OVERVIEW_VERSION,
     CourseOverviewData,
     CourseOverviewListingData,
     CourseOverviewProjectionData,
@@ -32,6 +33,7 @@ from overview_worker.errors import MalformedCourse, PermanentError, RetryableErr
 from overview_worker.ports import (
     Change,
     HoldRemoval,
+    LeaveRow,
     LockedCourse,
     Modulestore,
     NothingToBuild,
@@ -47,16 +49,22 @@ from overview_worker.ports import (
     WriteOverview,
 )
 from overview_worker.removal_brake import held_removals
+from overview_worker.versions import RowVersions, leaves_alone
 
 logger = logging.getLogger(__name__)
 
 #: Raise it when the builder gives other values for the same documents.
 BUILDER_VERSION = 2
+#: What this release builds rows of.
+OWN_VERSIONS = RowVersions(builder=BUILDER_VERSION, schema=COURSE_OVERVIEW_VERSION)
 #: How often one call looks again before it leaves a course that is marked without pause to others.
 MAX_ROUNDS = 10
 #: An announcement that the source has not confirmed for so long came from a rolled-back transaction,
 #: and a structure that has been missing for so long is not on its way.
 DISBELIEVE_AFTER_SECONDS = 60.0
+#: And so many looks have to have found it so: after a long backlog the first look comes late, and what
+#: it sees may still be a publish on its way.
+DISBELIEVE_AFTER_LOOKS = 3
 
 Build = Callable[[PublishedCourse], BuiltOverview]
 
@@ -76,11 +84,23 @@ class RebuildOutcome(Enum):
     UNAVAILABLE = "unavailable"  #: a server did not answer; the sweeper tries again
 
 
+class RebuildDepth(Enum):
+    """Which of the courses asked for are rebuilt; a marked one always is."""
+
+    DIRTY = "dirty"  #: those that are marked
+    BUILD = "build"  #: clean ones too; what has not changed is not written
+    #: Clean ones too, written even where the content is what the state remembers: for rows that
+    #: somebody has changed by hand.
+    REWRITE = "rewrite"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RebuildReport:
     """What one call did."""
 
     outcomes: Mapping[str, RebuildOutcome]  #: by course key, the last outcome of each
+    #: Why courses were not rebuilt: those that are faulty, held, lagging or unavailable.
+    reasons: Mapping[str, str] = field(default_factory=dict)
     still_dirty: tuple[str, ...] = ()  #: marked so often meanwhile that somebody has to go on
 
 
@@ -90,13 +110,17 @@ def rebuild_overviews(
     modulestore: Modulestore,
     store: OverviewStore,
     build: Build,
-    rewrite: bool = False,
+    depth: RebuildDepth = RebuildDepth.DIRTY,
     cause: RebuildCause | None = None,
+    target: RowVersions | None = None,
+    own: RowVersions = OWN_VERSIONS,
 ) -> RebuildReport:
     """Rebuild those of ``course_keys`` that are dirty, and look again until they are clean.
 
-    ``rewrite`` rebuilds clean ones too, and writes rows and tabs even where the content is what the
-    state remembers: for rows that somebody has changed by hand. ``cause`` is for the history.
+    ``depth`` says whether clean ones are rebuilt too; ``cause`` is for the history.
+    ``target`` is what rows are to be of, where somebody has said, and ``own`` what ``build`` makes:
+    rows of another release's that are built from what is published are left alone by releases that are
+    not the target.
 
     Raises:
         StoreUnavailable: the database did not answer, so not even the failure could be recorded;
@@ -106,24 +130,32 @@ def rebuild_overviews(
         modulestore=modulestore,
         store=store,
         build=build,
-        rewrite=rewrite,
+        depth=depth,
         cause=cause or RebuildCause(),
+        target=target,
+        own=own,
     )
-    outcomes: dict[str, RebuildOutcome] = {}
+    fates: dict[str, _Fate] = {}
     pending = sorted(set(course_keys))
     for _ in range(MAX_ROUNDS):
-        round_outcomes = rebuild.once(pending)
-        outcomes.update(
-            (key, outcome)
-            for key, outcome in round_outcomes.items()
-            if outcome is not RebuildOutcome.CLEAN or key not in outcomes
+        round_fates = rebuild.once(pending)
+        fates.update(
+            (key, fate)
+            for key, fate in round_fates.items()
+            if fate.outcome is not RebuildOutcome.CLEAN or key not in fates
         )
         pending = store.still_dirty(
-            [key for key, outcome in round_outcomes.items() if outcome in _LOOKS_AGAIN]
+            [key for key, fate in round_fates.items() if fate.outcome in _LOOKS_AGAIN]
         )
         if not pending:
             break
-    return RebuildReport(outcomes=outcomes, still_dirty=tuple(pending))
+        # What was clean has been rebuilt as deeply as asked; from now on it is marks alone.
+        rebuild = replace(rebuild, depth=RebuildDepth.DIRTY)
+    return RebuildReport(
+        outcomes={key: fate.outcome for key, fate in fates.items()},
+        reasons={key: fate.reason for key, fate in fates.items() if fate.reason},
+        still_dirty=tuple(pending),
+    )
 
 
 _LOOKS_AGAIN = frozenset(
@@ -137,46 +169,55 @@ _LOOKS_AGAIN = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    outcome: RebuildOutcome
+    reason: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Rebuild:
     modulestore: Modulestore
     store: OverviewStore
     build: Build
-    rewrite: bool
+    depth: RebuildDepth
     cause: RebuildCause
+    target: RowVersions | None
+    own: RowVersions
 
-    def once(self, course_keys: Sequence[str]) -> dict[str, RebuildOutcome]:
+    def once(self, course_keys: Sequence[str]) -> dict[str, _Fate]:
         """One round; a refused row or an unforeseen error costs only its own course."""
         try:
             return self._attempt(course_keys)
         except RetryableError as error:
             logger.warning("rebuild postponed: %s", error, extra={"course_keys": course_keys})
             self.store.postpone(course_keys, error)
-            return dict.fromkeys(course_keys, RebuildOutcome.UNAVAILABLE)
+            return dict.fromkeys(course_keys, _Fate(RebuildOutcome.UNAVAILABLE, str(error)))
         except _ChangesRefused as refused:
             if len(course_keys) == 1:
                 return self._record_refusal(refused)
-        outcomes: dict[str, RebuildOutcome] = {}
+        fates: dict[str, _Fate] = {}
         for course_key in course_keys:
-            outcomes |= self.once([course_key])
-        return outcomes
+            fates |= self.once([course_key])
+        return fates
 
-    def _attempt(self, course_keys: Sequence[str]) -> dict[str, RebuildOutcome]:
-        outcomes = dict.fromkeys(course_keys, RebuildOutcome.BUSY)
+    def _attempt(self, course_keys: Sequence[str]) -> dict[str, _Fate]:
+        fates = dict.fromkeys(course_keys, _Fate(RebuildOutcome.BUSY))
+        takes_clean = self.depth is not RebuildDepth.DIRTY
         with self.store.transaction(course_keys) as transaction:
             locked = transaction.locked
-            outcomes |= dict.fromkeys(locked, RebuildOutcome.CLEAN)
+            fates |= dict.fromkeys(locked, _Fate(RebuildOutcome.CLEAN))
             changes = self._changes(
-                [course for course in locked.values() if course.is_dirty or self.rewrite]
+                [course for course in locked.values() if course.is_dirty or takes_clean]
             )
             if any(_is_unannounced(change) for change in changes):
                 changes = self._braked(transaction, changes)
             if changes:
                 _apply(transaction, changes)
         for change in changes:
-            outcomes[change.course.course_key] = _outcome(change)
+            fates[change.course.course_key] = _Fate(_outcome(change), _reason(change))
             _log(change)
-        return outcomes
+        return fates
 
     def _braked(self, transaction: RebuildTransaction, changes: Sequence[Change]) -> list[Change]:
         """Hold those removals back that cannot be told from an outage of the index."""
@@ -191,7 +232,7 @@ class _Rebuild:
             for change in changes
         ]
 
-    def _record_refusal(self, refused: "_ChangesRefused") -> dict[str, RebuildOutcome]:
+    def _record_refusal(self, refused: "_ChangesRefused") -> dict[str, _Fate]:
         """Record why a course's change was refused, for the mark that was tried.
 
         The lock was free meanwhile: a mark that came since must not be held back with it, and
@@ -200,12 +241,12 @@ class _Rebuild:
         course = refused.changes[0].course
         with self.store.transaction([course.course_key]) as transaction:
             if course.course_key not in transaction.locked:
-                return {course.course_key: RebuildOutcome.BUSY}
+                return {course.course_key: _Fate(RebuildOutcome.BUSY)}
             pointer = getattr(refused.changes[0], "pointer", None)
             fault = RecordFault(course=course, pointer=pointer, error=refused.error)
             transaction.apply([fault])
         _log(fault)
-        return {course.course_key: RebuildOutcome.FAULTY}
+        return {course.course_key: _Fate(RebuildOutcome.FAULTY, _reason(fault))}
 
     def _changes(self, courses: Sequence[LockedCourse]) -> list[Change]:
         """Read the source and decide for each course; called while the locks are held."""
@@ -230,9 +271,22 @@ class _Rebuild:
                 changes.append(PostponeRebuild(course=course, reason=behind[key]))
             elif pointer is None:
                 changes.append(self._change_for_absent(course))
+            elif self._is_left_alone(course, pointer):
+                changes.append(LeaveRow(course=course))
             else:
                 changes.append(self._change_for_present(course, pointer, read[key], effort))
         return changes
+
+    def _is_left_alone(self, course: LockedCourse, pointer: PublishedPointer) -> bool:
+        state = course.state
+        return (
+            state.versions is not None
+            and state.has_row
+            and not state.deleted
+            and state.fault is None
+            and pointer.structure_id == state.source_version
+            and leaves_alone(state.versions, own=self.own, target=self.target)
+        )
 
     def _change_for_absent(self, course: LockedCourse) -> RemoveOverview | NothingToBuild:
         if course.state.has_row or (course.state.source_version and not course.state.deleted):
@@ -276,7 +330,8 @@ class _Rebuild:
         content_hash, tabs_hash = content_hash_of(built), tabs_hash_of(built)
         projection_hash = projection_hash_of(built)
         state = course.state
-        everything = self.rewrite or course.rewrite or not state.has_row
+        rewrites = self.depth is RebuildDepth.REWRITE or course.rewrite
+        everything = rewrites or not state.has_row
         return WriteOverview(
             course=course,
             pointer=pointer,
@@ -287,6 +342,7 @@ class _Rebuild:
             row_changed=everything or content_hash != state.content_hash,
             tabs_changed=everything or tabs_hash != state.tabs_hash,
             projection_changed=everything or projection_hash != state.projection_hash,
+            rewrites=rewrites,
             column_digests=state.column_digests,
             effort=effort,
             cause=self.cause,
@@ -323,9 +379,9 @@ def lag_reason(course: LockedCourse, pointer: PublishedPointer | None) -> str | 
     """Return why the index entry is older than what we know of the course, or None if it is not.
 
     Version ids are compared for equality only; order comes from the index's own ``last_update``.
-    After ``DISBELIEVE_AFTER_SECONDS`` the index is believed, whatever was announced.
+    After ``DISBELIEVE_AFTER_SECONDS`` and ``DISBELIEVE_AFTER_LOOKS`` the index is believed, whatever was announced.
     """
-    if course.dirty_seconds >= DISBELIEVE_AFTER_SECONDS:
+    if _has_waited_long(course):
         return None
     state, announced = course.state, course.announced_version
     if pointer is None:
@@ -422,12 +478,19 @@ def _braked_change(
 def _change_for_lagging(
     course: LockedCourse, pointer: PublishedPointer, lagging: CourseLagging
 ) -> PostponeRebuild | RecordFault:
-    if course.dirty_seconds < DISBELIEVE_AFTER_SECONDS:
+    if not _has_waited_long(course):
         return PostponeRebuild(course=course, reason=lagging.reason)
     error = MalformedCourse(
         course.course_key, field="structure", value=pointer.structure_id, reason=lagging.reason
     )
     return RecordFault(course=course, pointer=pointer, error=error)
+
+
+def _has_waited_long(course: LockedCourse) -> bool:
+    return (
+        course.dirty_seconds >= DISBELIEVE_AFTER_SECONDS
+        and course.notes.attempts >= DISBELIEVE_AFTER_LOOKS
+    )
 
 
 def _is_older(moment: datetime | None, *, than: datetime | None) -> bool:
@@ -445,6 +508,8 @@ def _outcome(change: Change) -> RebuildOutcome:
     match change:
         case WriteOverview():
             return RebuildOutcome.WRITTEN if change.anything_changed else RebuildOutcome.UNCHANGED
+        case LeaveRow():
+            return RebuildOutcome.UNCHANGED
         case RemoveOverview():
             return RebuildOutcome.DELETED
         case HoldRemoval():
@@ -455,6 +520,16 @@ def _outcome(change: Change) -> RebuildOutcome:
             return RebuildOutcome.LAGGING
         case RecordFault():
             return RebuildOutcome.FAULTY
+
+
+def _reason(change: Change) -> str:
+    match change:
+        case HoldRemoval() | PostponeRebuild():
+            return change.reason
+        case RecordFault():
+            return str(change.error)
+        case _:
+            return ""
 
 
 def _shows_columns(change: WriteOverview) -> bool:

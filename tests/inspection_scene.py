@@ -28,6 +28,7 @@ from overview_worker.inspection_ports import InspectionReport
 from overview_worker.inspector import PERIOD_SECONDS, CourseCheck
 from overview_worker.modulestore.mongo import MongoConf
 from overview_worker.rebuild import (
+    DISBELIEVE_AFTER_LOOKS,
     DISBELIEVE_AFTER_SECONDS,
     RebuildOutcome,
     rebuild_overviews,
@@ -48,15 +49,19 @@ class Site:
 
     def create(self, *course_keys: str, **settings: Any) -> None:
         """Publish new courses and build them."""
+        self.publish(*course_keys, **settings)
+        for start in range(0, len(course_keys), CHUNK):
+            mark_courses([CourseMark(course_key=key) for key in course_keys[start : start + CHUNK]])
+        self.drain()
+
+    def publish(self, *course_keys: str, **settings: Any) -> None:
+        """Publish new courses; nobody hears of it."""
         self.author.create_courses(
             [
                 NewCourse(course_key=key, settings={"display_name": key, **settings})
                 for key in course_keys
             ]
         )
-        for start in range(0, len(course_keys), CHUNK):
-            mark_courses([CourseMark(course_key=key) for key in course_keys[start : start + CHUNK]])
-        self.drain()
 
     def drain(self) -> dict[str, RebuildOutcome]:
         """Rebuild what is dirty and not held back, as sweeps would; return the outcomes."""
@@ -73,10 +78,15 @@ class Site:
         """Rebuild what is dirty, also what waited for an index that seemed to be behind."""
         self.drain()
         shift = timedelta(seconds=DISBELIEVE_AFTER_SECONDS)
-        for mark in OverviewMark.objects.filter(wanted__gt=F("done"), attempts__gt=0):
+        waiting = OverviewMark.objects.filter(wanted__gt=F("done"), attempts__gt=0)
+        keys = sorted(mark.course_key for mark in waiting)
+        for mark in waiting:
             OverviewMark.objects.filter(pk=mark.pk).update(
-                dirty_since=mark.dirty_since and mark.dirty_since - shift, attempts=0
+                dirty_since=mark.dirty_since and mark.dirty_since - shift,
+                attempts=DISBELIEVE_AFTER_LOOKS,
             )
+        for start in range(0, len(keys), CHUNK):
+            self.rebuild(*keys[start : start + CHUNK])
         self.drain()
 
     def rebuild(self, *course_keys: str) -> dict[str, RebuildOutcome]:
@@ -130,7 +140,7 @@ def made_site(
     kind: str, client: MongoClient[dict[str, Any]], database: Database[dict[str, Any]]
 ) -> Iterator[Site]:
     """Give an empty site whose course index is in ``mongodb`` or in ``mysql``."""
-    conf = MongoConf(url="", database=database.name, with_thumbnails=True)
+    conf = MongoConf(url="", database=database.name)
     with override_settings(OVERVIEW_COURSE_INDEX=kind):
         adapters = make_dependencies(client, conf, BUILDER)
     if kind == "mongodb":

@@ -35,7 +35,8 @@ def record_crash(
         ]
         for letter in sorted(letters, key=fingerprint_of):
             record_dead_letter(letter, using=using)
-        mark_statements.postpone(connection, sorted(course_keys), reason)
+        postpone = mark_statements.postpone(connection.vendor, sorted(course_keys), reason)
+        mark_statements.execute(connection, postpone)
         if given_up:
             mark_statements.hold_back_all(connection, given_up)
     return given_up

@@ -1,6 +1,7 @@
 """The statements that move a mark on: done, tried in vain, held back, leased."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -75,9 +76,44 @@ WHERE course_key IN ({keys}) AND wanted > done
 _BACKOFF = {"mysql": _BACKOFF_MYSQL, "sqlite": _BACKOFF_SQLITE}
 
 
-def mark_done(connection: BaseDatabaseWrapper, courses: Sequence[LockedCourse]) -> None:
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement with its parameters."""
+
+    text: str
+    parameters: Sequence[Any]
+
+
+def execute(connection: BaseDatabaseWrapper, statement: Statement) -> None:
+    """Execute one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, statement.parameters)
+
+
+def end_with(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> None:
+    """End the connection's transaction with these statements and the commit, in one round trip.
+
+    A worker that stops for a while, or for good, right after it has locked a mark would have every
+    publisher of the course wait for it; so what locks a mark travels with its commit. Inside somebody
+    else's transaction, and on SQLite, the statements are executed and the commit is left to others.
+    """
+    if not statements:
+        return
+    is_alone = connection.in_atomic_block and not connection.savepoint_ids
+    with connection.cursor() as cursor:
+        if connection.vendor != "mysql" or not is_alone:
+            for statement in statements:
+                cursor.execute(statement.text, statement.parameters)
+            return
+        texts = [statement.text.strip() for statement in statements]
+        parameters = [each for statement in statements for each in statement.parameters]
+        cursor.execute("; ".join([*texts, "COMMIT"]), parameters)
+        while cursor.nextset():  # raises what a later statement has met
+            pass
+
+
+def mark_done(vendor: str, courses: Sequence[LockedCourse]) -> Statement:
     """Set ``done`` to what each course's rebuild had seen of ``wanted``; in the order given."""
-    vendor = connection.vendor
     row = "(%s, 0, %s, 0, '', '', '')"
     statement = _DONE[vendor].format(
         rows=", ".join([row] * len(courses)),
@@ -87,28 +123,25 @@ def mark_done(connection: BaseDatabaseWrapper, courses: Sequence[LockedCourse]) 
     parameters: list[Any] = []
     for course in courses:
         parameters += [course.course_key, course.wanted]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+    return Statement(statement, parameters)
 
 
-def postpone(connection: BaseDatabaseWrapper, keys: Sequence[str], reason: str) -> None:
+def postpone(vendor: str, keys: Sequence[str], reason: str) -> Statement:
     """Count a failed attempt of each dirty course and set when the sweeper tries again."""
-    statement = _BACKOFF[connection.vendor].format(
-        keys=", ".join(["%s"] * len(keys)), now=now_sql(connection.vendor), cap=BACKOFF_CAP_MS
+    statement = _BACKOFF[vendor].format(
+        keys=", ".join(["%s"] * len(keys)), now=now_sql(vendor), cap=BACKOFF_CAP_MS
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [storable(reason), *keys])
+    return Statement(statement, [storable(reason), *keys])
 
 
-def hold_back(connection: BaseDatabaseWrapper, course: LockedCourse, reason: str) -> None:
+def hold_back(vendor: str, course: LockedCourse, reason: str) -> Statement:
     """Keep a faulty course from the sweeper for hours, unless it was marked again meanwhile."""
-    later = now_sql(connection.vendor, offset_seconds=FAULT_RETRY_SECONDS)
+    later = now_sql(vendor, offset_seconds=FAULT_RETRY_SECONDS)
     statement = (
         f"UPDATE overview_mark SET next_attempt_at = {later}, attempts = attempts + 1, "  # noqa: S608
         "last_error = %s WHERE course_key = %s AND wanted = %s"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [storable(reason), course.course_key, course.wanted])
+    return Statement(statement, [storable(reason), course.course_key, course.wanted])
 
 
 def hold_back_all(connection: BaseDatabaseWrapper, keys: Sequence[str]) -> None:

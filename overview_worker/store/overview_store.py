@@ -37,6 +37,7 @@ class DjangoOverviewStore:
                 missing = opened.lock()
                 if not missing:
                     yield opened
+                    opened.finish()
                     return
             # Only rows that exist can be locked: locking a missing one deadlocks or collides.
             self._create_states(missing)
@@ -56,7 +57,10 @@ class DjangoOverviewStore:
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
         """Count a failed attempt for each dirty course and set when the sweeper tries again."""
         with errors_translated(self._connection):
-            mark_statements.postpone(self._connection, sorted(course_keys), str(error))
+            postpone = mark_statements.postpone(
+                self._connection.vendor, sorted(course_keys), str(error)
+            )
+            mark_statements.execute(self._connection, postpone)
 
     def take_due(self, *, limit: int) -> list[str]:
         """Return dirty courses whose time has come, oldest first, and lease them for a while."""

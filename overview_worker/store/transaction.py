@@ -1,14 +1,13 @@
 """One rebuild's transaction: the locks it holds and the changes it writes."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from django.db import DatabaseError, connections
 from django.db.models import F
 
-from lms_integration.data import COURSE_OVERVIEW_VERSION
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import OverviewState
 from overview_worker.dead_letters import fingerprint_of, record_dead_letter
@@ -17,6 +16,7 @@ from overview_worker.errors import RowRefused
 from overview_worker.ports import (
     Change,
     HoldRemoval,
+    LeaveRow,
     LockedCourse,
     NothingToBuild,
     PostponeRebuild,
@@ -26,15 +26,26 @@ from overview_worker.ports import (
     WriteOverview,
     leaves_record,
 )
+from overview_worker.store.changes import OverviewChanges
 from overview_worker.store.conf import StoreConf
 from overview_worker.store.failures import errors_translated, is_refused_value, short
 from overview_worker.store.locking import CourseLocks
-from overview_worker.store.mark_statements import hold_back, mark_done, postpone, storable
+from overview_worker.store.mark_statements import (
+    Statement,
+    end_with,
+    hold_back,
+    mark_done,
+    postpone,
+    storable,
+)
+from overview_worker.store.platform_history import PlatformHistory
 from overview_worker.store.projections import OverviewProjections
 from overview_worker.store.records import RebuildRecords
 from overview_worker.store.removals import RemovalRegister
 from overview_worker.store.rows import OverviewRows
 from overview_worker.store.served import ServedPublishes
+from overview_worker.store.states import OverviewStates
+from overview_worker.store.thumbnails import ThumbnailWishes
 
 
 class DjangoRebuildTransaction:
@@ -47,10 +58,15 @@ class DjangoRebuildTransaction:
         self._rows = OverviewRows(conf)
         self._projections = OverviewProjections(conf)
         self._records = RebuildRecords(conf)
+        self._changes = OverviewChanges(conf)
+        self._platform_history = PlatformHistory(conf)
         self._removals = RemovalRegister(conf)
         self._served = ServedPublishes(conf)
+        self._built = OverviewStates(conf)
+        self._thumbnails = ThumbnailWishes(conf)
         self._locked_at = 0.0
         self._locked: Mapping[str, LockedCourse] = {}
+        self._last: list[Statement] = []
 
     @property
     def locked(self) -> Mapping[str, LockedCourse]:
@@ -69,9 +85,11 @@ class DjangoRebuildTransaction:
             return self._removals.census(course_keys)
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Write ``changes`` with their rebuild records; the marks' ``done`` comes last."""
+        """Write ``changes`` with their records and history; their marks move on in ``finish``."""
         started = time.perf_counter()
         try:
+            told = self._changes.tell(changes)
+            self._platform_history.copy_deleted(told)
             self._write([change for change in changes if isinstance(change, WriteOverview)])
             for change in changes:
                 if isinstance(change, RemoveOverview):
@@ -79,6 +97,8 @@ class DjangoRebuildTransaction:
             self._hold([change for change in changes if isinstance(change, HoldRemoval)])
             self._clear_absent([change for change in changes if isinstance(change, NothingToBuild)])
             self._record_faults([change for change in changes if isinstance(change, RecordFault)])
+            self._platform_history.copy_written(told)
+            self._changes.insert(told)
             self._records.upsert(
                 [change for change in changes if leaves_record(change)],
                 locked=self._locked,
@@ -86,12 +106,16 @@ class DjangoRebuildTransaction:
             )
             elapsed_seconds = time.perf_counter() - self._locked_at
             self._served.insert(changes, elapsed_seconds=elapsed_seconds)
-            self._update_marks(changes)
+            self._last += self._mark_statements(changes)
         except (DatabaseError, UnicodeEncodeError) as error:
             if not is_refused_value(error):
                 raise
             keys = ", ".join(change.course.course_key for change in changes[:3])
             raise RowRefused(keys, f"refused by the database: {short(error)}") from error
+
+    def finish(self) -> None:
+        """Move the marks on: the last statement, which is committed with the transaction."""
+        end_with(self._connection, self._last)
 
     def _write(self, writes: Sequence[WriteOverview]) -> None:
         if not writes:
@@ -99,32 +123,15 @@ class DjangoRebuildTransaction:
         self._rows.upsert([write for write in writes if write.row_changed])
         self._rows.replace_tabs([write for write in writes if write.tabs_changed])
         self._projections.upsert([write for write in writes if write.projection_changed])
-        for write in writes:
-            if write.course.state.deleted or write.course.rewrite:
-                self._rows.remove_tombstone(write.course.course_key)
-            self._update_state_of(write)
-
-    def _update_state_of(self, write: WriteOverview) -> None:
-        self._states([write.course.course_key]).update(
-            source_version=write.pointer.structure_id,
-            source_updated_at=write.pointer.updated_at,
-            builder_version=self._conf.builder_version,
-            schema_version=COURSE_OVERVIEW_VERSION,
-            content_hash=write.content_hash,
-            tabs_hash=write.tabs_hash,
-            projection_hash=write.projection_hash,
-            column_digests=write.column_digests,
-            deleted=False,
-            row_seq=write.course.state.row_seq + write.anything_changed,
-            record_seq=write.course.state.record_seq + write.is_news,
-            verified_at=DatabaseNow(),
-            degradations=[
-                {"field": d.field, "value": d.value, "reason": d.reason}
-                for d in write.built.degradations
-            ],
-            fault=None,
-            **({"built_at": DatabaseNow()} if write.anything_changed else {}),
+        self._thumbnails.want(writes)
+        self._rows.remove_tombstones(
+            [
+                write.course.course_key
+                for write in writes
+                if write.course.state.deleted or write.rewrites
+            ]
         )
+        self._built.write(writes)
 
     def _remove(self, removal: RemoveOverview) -> None:
         course = removal.course
@@ -132,6 +139,7 @@ class DjangoRebuildTransaction:
         # Without a row of its own, the row that the table finds is another course's.
         self._rows.bury(course.course_key, with_row=course.state.has_row)
         self._projections.remove(course.course_key)
+        self._thumbnails.forget(course.course_key)
         self._states([course.course_key]).update(
             deleted=True,
             content_hash="",
@@ -173,24 +181,25 @@ class DjangoRebuildTransaction:
             )
             record_dead_letter(letter, using=self._conf.using)
 
-    def _update_marks(self, changes: Sequence[Change]) -> None:
+    def _mark_statements(self, changes: Sequence[Change]) -> Iterator[Statement]:
         """Lock the marks in the order of their keys, as those do who mark several courses."""
+        vendor = self._connection.vendor
         ordered = sorted(changes, key=lambda change: change.course.course_key)
         for is_finished, group in groupby(ordered, key=_is_finished):
             if is_finished:
-                mark_done(self._connection, [change.course for change in group])
+                # A clean course has no mark to answer; one that came since is for who looks again.
+                dirty = [change.course for change in group if change.course.is_dirty]
+                if dirty:
+                    yield mark_done(vendor, dirty)
                 continue
             for change in group:
-                self._leave_dirty(change)
-
-    def _leave_dirty(self, change: Change) -> None:
-        match change:
-            case PostponeRebuild():
-                postpone(self._connection, [change.course.course_key], change.reason)
-            case RecordFault():
-                hold_back(self._connection, change.course, str(change.error))
-            case HoldRemoval():
-                hold_back(self._connection, change.course, change.reason)
+                match change:
+                    case PostponeRebuild():
+                        yield postpone(vendor, [change.course.course_key], change.reason)
+                    case RecordFault():
+                        yield hold_back(vendor, change.course, str(change.error))
+                    case HoldRemoval():
+                        yield hold_back(vendor, change.course, change.reason)
 
     def _states(self, keys: Sequence[str]) -> Any:
         return OverviewState.objects.using(self._conf.using).filter(course_key__in=keys)
@@ -199,4 +208,4 @@ class DjangoRebuildTransaction:
 def _is_finished(change: Change) -> bool:
     if isinstance(change, HoldRemoval):
         return change.refused
-    return isinstance(change, WriteOverview | RemoveOverview | NothingToBuild)
+    return isinstance(change, WriteOverview | RemoveOverview | LeaveRow | NothingToBuild)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -42,7 +43,11 @@ from overview_worker.ports import (
     RemovalCensus,
     WriteOverview,
 )
-from overview_worker.rebuild import DISBELIEVE_AFTER_SECONDS, RebuildOutcome
+from overview_worker.rebuild import (
+    DISBELIEVE_AFTER_LOOKS,
+    DISBELIEVE_AFTER_SECONDS,
+    RebuildOutcome,
+)
 from tests.race_scene import (
     PATIENCE_SECONDS,
     Crew,
@@ -56,7 +61,7 @@ from tests.race_scene import (
     real_modulestore,
     real_store,
 )
-from tests.race_steps import OnStep, SteppingModulestore, sql_steps
+from tests.race_steps import OnStep, SteppingModulestore, sql_steps, statement_name
 
 pytestmark = [
     pytest.mark.service,
@@ -569,6 +574,38 @@ def test_a_chunk_never_deadlocks_with_marks_of_several_of_its_courses(terse_stud
     assert all_discrepancies(worker, keys) == {}
 
 
+def test_a_worker_that_stops_after_its_last_statement_holds_up_no_publisher(terse_studio, worker):
+    """The mark's last statement brings its commit along: there is no moment in which to stop."""
+    update(terse_studio, worker, KEY)
+    marked: list[bool] = []
+
+    def stop_after_last(execute: Any, sql: str, *arguments: Any) -> Any:
+        result = execute(sql, *arguments)
+        if statement_name(sql) == "INSERT overview_mark":
+            with ThreadPoolExecutor(max_workers=1) as publisher:
+                marked.append(publisher.submit(mark_at_once, KEY).result())
+        return result
+
+    with connections[DEFAULT_DB_ALIAS].execute_wrapper(stop_after_last):
+        worker.rebuild(KEY)
+
+    assert marked[0]
+
+
+def mark_at_once(course_key: str) -> bool:
+    """Mark a course as a publisher who has no patience; return whether that was possible."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        mark_courses([CourseMark(course_key=course_key)])
+    except OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
 # --- Mutants: each part of the protocol is there because these scenes fail without it
 
 
@@ -752,9 +789,9 @@ def test_an_announcement_that_was_rolled_back_poisons_no_row(
 def make_older(course_key: str, *, seconds: float) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE overview_mark SET dirty_since = dirty_since - INTERVAL %s SECOND "
-            "WHERE course_key = %s",
-            [seconds, course_key],
+            "UPDATE overview_mark SET dirty_since = dirty_since - INTERVAL %s SECOND, "
+            "attempts = %s WHERE course_key = %s",
+            [seconds, DISBELIEVE_AFTER_LOOKS, course_key],
         )
 
 

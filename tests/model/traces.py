@@ -333,6 +333,8 @@ def recorded_sql(
     def record(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
         name = statement_name(sql)
         before(name)
+        if local.holds_lock and sql.endswith("; COMMIT"):
+            note_end(name, parameters)
         try:
             result = execute(sql, parameters, many, context)
         except OperationalError:
@@ -347,16 +349,22 @@ def recorded_sql(
             # Where the lock was taken, the code asks too; states are never removed.
             case "SELECT overview_state" if local.is_missing:
                 recorder.note(steps.FIND_STATE, context["cursor"].rowcount > 0)
-            case "INSERT overview_state":
+            case "INSERT overview_state" if not local.holds_lock:
                 local.creates_state = True
             case "SELECT overview_mark" if local.holds_lock and not local.has_read_mark:
                 local.read_mark = recorder.note(steps.READ_MARK, UNKNOWN)
                 local.has_read_mark = True
-            case "INSERT overview_mark" if local.holds_lock:
-                recorder.note(steps.DONE, parameters[1])
-            case "UPDATE overview_mark" if local.holds_lock:
-                recorder.note(steps.POSTPONE)
         return result
+
+    def note_end(name: str, parameters: Any) -> None:
+        """Note the last statement and the commit that travels with it."""
+        if name == "INSERT overview_mark":
+            recorder.note(steps.DONE, parameters[1])
+        else:
+            assert name == "UPDATE overview_mark", name
+            recorder.note(steps.POSTPONE)
+        recorder.note(steps.COMMIT, local.commits)
+        _forget(local)
 
     def note_commit() -> None:
         before("COMMIT")

@@ -12,11 +12,20 @@ from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.documents import BuiltOverview, PublishedCourse, PublishedPointer
 from overview_worker.errors import ModulestoreUnavailable, StoreUnavailable
-from overview_worker.ports import LockedCourse, Modulestore, OverviewStore, ReadResult, StoredState
+from overview_worker.ports import (
+    LockedCourse,
+    MarkNotes,
+    Modulestore,
+    OverviewStore,
+    ReadResult,
+    StoredState,
+)
 from overview_worker.rebuild import (
+    DISBELIEVE_AFTER_LOOKS,
     DISBELIEVE_AFTER_SECONDS,
     MAX_ROUNDS,
     Build,
+    RebuildDepth,
     RebuildOutcome,
     RebuildReport,
     content_hash_of,
@@ -53,7 +62,7 @@ Run = Callable[..., RebuildReport]
 def rebuild(modulestore: InMemoryModulestore, store: InMemoryOverviewStore) -> Run:
     def run(
         *course_keys: str,
-        rewrite: bool = False,
+        depth: RebuildDepth = RebuildDepth.DIRTY,
         build: Build = build,
         modulestore: Modulestore = modulestore,
         store: OverviewStore = store,
@@ -63,7 +72,7 @@ def rebuild(modulestore: InMemoryModulestore, store: InMemoryOverviewStore) -> R
             modulestore=modulestore,
             store=store,
             build=build,
-            rewrite=rewrite,
+            depth=depth,
         )
 
     return run
@@ -237,7 +246,7 @@ def test_a_rewrite_writes_clean_and_unchanged_courses(modulestore, store, rebuil
     store.mark(KEY)
     rebuild()
 
-    report = rebuild(rewrite=True)
+    report = rebuild(depth=RebuildDepth.REWRITE)
 
     assert outcome(report) is RebuildOutcome.WRITTEN
     assert store.course(KEY).write_count == 2
@@ -393,6 +402,25 @@ def test_an_announced_course_that_the_index_does_not_have_is_waited_for(store, r
     assert store.course(KEY).is_dirty
 
 
+def wait_long(store: InMemoryOverviewStore, rebuild: Run, *keys: str) -> None:
+    """Look as often, and let as much time pass, as it takes until an announcement is disbelieved."""
+    for _ in range(DISBELIEVE_AFTER_LOOKS):
+        assert set(rebuild(*keys).outcomes.values()) == {RebuildOutcome.LAGGING}
+    store.pass_time(DISBELIEVE_AFTER_SECONDS)
+
+
+def test_the_first_look_after_a_long_backlog_believes_the_announcement(modulestore, store, rebuild):
+    pointer = modulestore.publish(KEY)
+    store.mark(
+        KEY,
+        announced_version=UNKNOWN_VERSION,
+        announced_at=pointer.updated_at + timedelta(seconds=1),
+    )
+    store.pass_time(10 * DISBELIEVE_AFTER_SECONDS)
+
+    assert outcome(rebuild()) is RebuildOutcome.LAGGING
+
+
 def test_an_announcement_is_disbelieved_after_a_minute(modulestore, store, rebuild):
     pointer = modulestore.publish(KEY)
     store.mark(
@@ -401,7 +429,7 @@ def test_an_announcement_is_disbelieved_after_a_minute(modulestore, store, rebui
         announced_at=pointer.updated_at + timedelta(seconds=1),
     )
     store.mark(OTHER, announced_version=UNKNOWN_VERSION, announced_at=T0)
-    store.pass_time(DISBELIEVE_AFTER_SECONDS)
+    wait_long(store, rebuild, KEY, OTHER)
 
     report = rebuild(KEY, OTHER)
 
@@ -431,7 +459,7 @@ def test_a_restored_backup_is_believed_after_a_minute(modulestore, store, rebuil
     rebuild()
     modulestore.point_at(old)
     store.mark(KEY)
-    store.pass_time(DISBELIEVE_AFTER_SECONDS)
+    wait_long(store, rebuild, KEY)
 
     assert outcome(rebuild()) is RebuildOutcome.WRITTEN
     assert display_name(store) == "Old"
@@ -450,7 +478,7 @@ def test_a_structure_that_never_comes_is_a_fault(modulestore, store, rebuild):
     pointer = modulestore.publish(KEY)
     modulestore.lose_structure(pointer.structure_id)
     store.mark(KEY)
-    store.pass_time(DISBELIEVE_AFTER_SECONDS)
+    wait_long(store, rebuild, KEY)
 
     assert outcome(rebuild()) is RebuildOutcome.FAULTY
     assert pointer.structure_id in (store.course(KEY).fault or "")
@@ -478,6 +506,7 @@ def locked(
     built_from: str = "",
     built_at: datetime | None = None,
     dirty_seconds: float = 0.0,
+    looks: int = 0,
 ) -> LockedCourse:
     return LockedCourse(
         course_key=KEY,
@@ -487,6 +516,7 @@ def locked(
         announced_at=announced_at,
         dirty_seconds=dirty_seconds,
         state=StoredState(source_version=built_from, source_updated_at=built_at),
+        notes=MarkNotes(attempts=looks),
     )
 
 
@@ -582,13 +612,19 @@ LATER = T0 + timedelta(milliseconds=1)
             id="an index without times",
         ),
         pytest.param(
-            locked(announced_version=B, announced_at=LATER, dirty_seconds=60.0),
+            locked(announced_version=B, announced_at=LATER, dirty_seconds=60.0, looks=3),
             pointer_of(A, T0),
             False,
             id="disbelieved",
         ),
         pytest.param(
-            locked(announced_version=B, announced_at=LATER, dirty_seconds=59.9),
+            locked(announced_version=B, announced_at=LATER, dirty_seconds=60.0, looks=2),
+            pointer_of(A, T0),
+            True,
+            id="not looked at often enough",
+        ),
+        pytest.param(
+            locked(announced_version=B, announced_at=LATER, dirty_seconds=59.9, looks=3),
             pointer_of(A, T0),
             True,
             id="not yet disbelieved",
