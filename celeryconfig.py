@@ -91,9 +91,16 @@ task_default_routing_key = LIVE_QUEUE
 task_routes = {
     "overview.rebuild_overview": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
     "overview.sweep": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
+    "overview.tend_runs": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
+    "overview.work_on_run": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
+    "overview.announce_changes": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
+    "overview.ask_for_full_run": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
     "overview.rebuild_overviews": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
     "overview.inspect": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
     "overview.keep_house": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
+    "overview.keep_up": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
+    "overview.tend_thumbnails": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
+    "overview.make_thumbnails": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
 }
 
 #: Keeps a worker's database connection from task to task: Celery's Django fix-up would close it
@@ -101,11 +108,16 @@ task_routes = {
 CELERY_DB_REUSE_MAX = 10_000
 
 SWEEP_PERIOD_SECONDS = 2.0
+ANNOUNCE_PERIOD_SECONDS = 1.0
 INSPECT_PERIOD_SECONDS = 60.0
 #: How often it is asked whether the daily work has been done: a beat that was started anew an hour
 #: ago has forgotten when it asked last.
 KEEP_HOUSE_PERIOD_SECONDS = 3600.0
-beat_scheduler = "celery.beat:Scheduler"  # intervals only: nothing to remember in a file
+KEEP_UP_PERIOD_SECONDS = 20.0
+TEND_THUMBNAILS_PERIOD_SECONDS = 5.0
+#: The jobs below as ``celery.beat:Scheduler`` has them (intervals only: nothing to remember in a file),
+#: and beside them what operators have scheduled in the admin.
+beat_scheduler = "overview_worker.beat:OverviewScheduler"
 
 
 def _steady_now() -> datetime:
@@ -125,9 +137,25 @@ _confirmed: dict[str, Any] = {"confirm_timeout": 5}
 _sweep_life: dict[str, Any] = (
     {"expires": 3600.0} if _uses_redis else {"expiration": 5 * SWEEP_PERIOD_SECONDS}
 )
+_announce_life: dict[str, Any] = (
+    {"expires": 3600.0} if _uses_redis else {"expiration": 5 * ANNOUNCE_PERIOD_SECONDS}
+)
+_tend_life: dict[str, Any] = (
+    {"expires": 3600.0} if _uses_redis else {"expiration": 10 * TEND_THUMBNAILS_PERIOD_SECONDS}
+)
 beat_schedule = {
     "sweep": {
         "task": "overview.sweep",
+        "schedule": _every(SWEEP_PERIOD_SECONDS),
+        "options": _confirmed | _sweep_life,
+    },
+    "announce_changes": {
+        "task": "overview.announce_changes",
+        "schedule": _every(ANNOUNCE_PERIOD_SECONDS),
+        "options": _confirmed | _announce_life,
+    },
+    "tend_runs": {
+        "task": "overview.tend_runs",
         "schedule": _every(SWEEP_PERIOD_SECONDS),
         "options": _confirmed | _sweep_life,
     },
@@ -136,6 +164,16 @@ beat_schedule = {
         "schedule": _every(INSPECT_PERIOD_SECONDS),
         # Behind a full reindex it may have to wait; those that waited run once.
         "options": _confirmed | {"expires": 10 * INSPECT_PERIOD_SECONDS},
+    },
+    "keep_up": {
+        "task": "overview.keep_up",
+        "schedule": _every(KEEP_UP_PERIOD_SECONDS),
+        "options": _confirmed | {"expires": 10 * KEEP_UP_PERIOD_SECONDS},
+    },
+    "tend_thumbnails": {
+        "task": "overview.tend_thumbnails",
+        "schedule": _every(TEND_THUMBNAILS_PERIOD_SECONDS),
+        "options": _confirmed | _tend_life,
     },
     "keep_house": {
         "task": "overview.keep_house",

@@ -10,9 +10,12 @@ from datetime import datetime
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.db.models import Avg, F, Q
 
+from lms_integration.course_keys import is_course_key
 from lms_integration.database_clock import DatabaseNow
+from lms_integration.log_lines import one_line
 from lms_integration.models import (
     CourseOverview,
+    OverviewProjection,
     OverviewRebuildRun,
     RunDepth,
     RunOrigin,
@@ -51,6 +54,7 @@ class RunRequest:
     asked_by: str = ""
     reason: str = ""
     rate: float | None = None  #: courses rebuilt in a second, at most
+    delay_seconds: int = 0  #: until it begins, by the database's clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +102,12 @@ def ask_for_run(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> Overvi
                 depth=request.depth,
                 version_below=request.version_below,
                 full_slot=1 if request.scope == RunScope.ALL else None,
-                asked_by=request.asked_by,
+                asked_by=request.asked_by[:150],
                 asked_from=request.asked_from,
                 reason=request.reason[:500],
                 rate=request.rate,
                 total_count=len(keys) if keys else None,
+                not_before=_later(request.delay_seconds),
                 created_at=DatabaseNow(),
             )
     except IntegrityError as error:
@@ -158,6 +163,11 @@ def progress_of(run_id: int, *, using: str = DEFAULT_DB_ALIAS) -> RunProgress:
     run = rows.filter(pk=run_id).first()
     if run is None:
         raise RunRefused(f"there is no run {run_id}")
+    return progress_of_row(run, now=run.database_now)
+
+
+def progress_of_row(run: OverviewRebuildRun, *, now: datetime) -> RunProgress:
+    """Return how far a run was when its row was read; asks no database."""
     done = done_count(run)
     rate = done / run.running_seconds if run.running_seconds > 0 else 0.0
     left = None
@@ -165,7 +175,7 @@ def progress_of(run_id: int, *, using: str = DEFAULT_DB_ALIAS) -> RunProgress:
         left = 0.0
     elif rate > 0 and run.total_count is not None:
         left = max(0, run.total_count - done) / rate
-    return RunProgress(run=run, done_count=done, rate=rate, seconds_left=left, now=run.database_now)
+    return RunProgress(run=run, done_count=done, rate=rate, seconds_left=left, now=now)
 
 
 def done_count(run: OverviewRebuildRun) -> int:
@@ -199,6 +209,25 @@ def estimate(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> RunEstima
     )
 
 
+def recent_full_run(
+    *, within_seconds: int, using: str = DEFAULT_DB_ALIAS
+) -> OverviewRebuildRun | None:
+    """Return the last run of all courses that was asked for within that time, whatever became of it."""
+    since = DatabaseNow(offset_seconds=-within_seconds)
+    runs = OverviewRebuildRun.objects.using(using)
+    return runs.filter(scope=RunScope.ALL, created_at__gt=since).order_by("-created_at").first()
+
+
+def organisations(*, using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Return the organisations that have courses, in their order; from one index."""
+    names = OverviewProjection.objects.using(using).values_list("org", flat=True)
+    return list(names.exclude(org="").distinct().order_by("org"))
+
+
+def _later(seconds: int) -> DatabaseNow | None:
+    return DatabaseNow(offset_seconds=seconds) if seconds else None
+
+
 def _course_count(request: RunRequest, *, using: str) -> int:
     rows = CourseOverview.objects.using(using)
     match request.scope:
@@ -223,8 +252,13 @@ def _refuse_nonsense(request: RunRequest) -> None:
         )
     if (request.depth == RunDepth.OLD) != (request.version_below is not None):
         raise RunRefused("the depth 'old' and only that takes a schema version to be below")
-    if request.rate is not None and request.rate <= 0:
+    no_keys = [key for key in request.course_keys if not is_course_key(key)]
+    if no_keys:
+        raise RunRefused(f"{one_line(no_keys[0])} is not a course key")
+    if request.rate is not None and not 0 < request.rate < float("inf"):
         raise RunRefused(f"a rate of {request.rate} courses a second would never end")
+    if request.delay_seconds < 0:
+        raise RunRefused(f"nothing can begin {-request.delay_seconds} seconds ago")
 
 
 def _move(
@@ -238,12 +272,15 @@ def _move(
                 raise RunRefused(f"there is no run {run_id}")
             if run.state not in from_states:
                 raise RunRefused(f"run {run_id} is {run.state}: nothing can be done about it now")
-            if state == RunState.RUNNING and run.state in (RunState.PLANNED, RunState.RUNNING):
+            goes_on_anyway = state == RunState.RUNNING and run.state == RunState.PLANNED
+            if run.state == state or goes_on_anyway:
                 return run
             is_over = state == RunState.CANCELLED
+            goes_on = state == RunState.RUNNING and run.progressed_at is not None
             runs.filter(pk=run_id).update(
                 state=state,
-                error="",
+                progressed_at=DatabaseNow() if goes_on else run.progressed_at,
+                error="" if state == RunState.RUNNING else run.error,
                 waiting_for="",
                 full_slot=None if is_over or run.scope != RunScope.ALL else 1,
                 finished_at=DatabaseNow() if is_over else None,

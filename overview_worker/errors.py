@@ -25,6 +25,10 @@ class StoreUnavailable(RetryableError):
     """The overview database did not answer."""
 
 
+class ExchangeUnavailable(RetryableError):
+    """The broker did not answer, or did not confirm: nobody knows which events it has."""
+
+
 class PermanentError(OverviewError):
     """Trying again will not help until somebody changes the course or the message."""
 

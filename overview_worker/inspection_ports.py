@@ -14,6 +14,7 @@ from lms_integration.data import (
     CourseOverviewTabData,
 )
 from overview_worker.documents import PublishedPointer
+from overview_worker.versions import RowVersions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,7 @@ class InspectedCourse:
     #: Another course that has the row, in a table whose collation cannot tell the two keys apart.
     collides_with: str | None = None
     wanted: int = 0  #: marks so far: one more makes a difference another one
+    row_version: int | None = None  #: the row's column ``version``; None where it was not asked for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +59,13 @@ class CurrentVersions:
 
     builder: int
     schema: int
+    #: Rows of other versions are to be rebuilt; not by a release that is not the target.
+    are_enforced: bool = True
+
+    @property
+    def versions(self) -> RowVersions:
+        """As they are compared with a row's."""
+        return RowVersions(builder=self.builder, schema=self.schema)
 
 
 class FindingKind(Enum):
@@ -112,6 +121,7 @@ class StoredOverview:
     course_key: str
     source_version: str = ""
     source_updated_at: datetime | None = None
+    versions: RowVersions | None = None  #: by which the row was built; None is unknown
     content_hash: str = ""
     tabs_hash: str = ""
     projection_hash: str = ""
@@ -168,6 +178,10 @@ class InspectionStore(Protocol):
 
     def find_dirty(self, course_keys: Sequence[str]) -> set[str]:
         """Return those of ``course_keys`` that wait for a rebuild."""
+        ...
+
+    def is_rebuilding_all(self) -> bool:
+        """Return whether a run over all courses is planned or running."""
         ...
 
     def find_held(self) -> Mapping[str, bool]:

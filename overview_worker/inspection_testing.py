@@ -30,6 +30,7 @@ class InMemoryInspectionStore:
 
     def __init__(self, store: InMemoryOverviewStore) -> None:
         self._store = store
+        self.rebuilding_all = False
         self._slots: dict[str, float] = {}
         self._suspects: dict[str, tuple[str, float]] = {}
         self._after = ""
@@ -53,12 +54,12 @@ class InMemoryInspectionStore:
         """Yield every course that has a state, in the order of the keys."""
         for key, course in sorted(self._store.courses.items()):
             if course.has_state:
-                yield self._inspected(key, course)
+                yield inspected(self._store, key, course)
 
     def find_stateless(self) -> Sequence[InspectedCourse]:
         """Return the courses that have a row or a projection, but no state."""
         return [
-            self._inspected(key, course)
+            inspected(self._store, key, course)
             for key, course in self._store.courses.items()
             if not course.has_state and course.row is not None
         ]
@@ -78,6 +79,10 @@ class InMemoryInspectionStore:
             key: known[key] if known.get(key, ("",))[0] == fingerprint else (fingerprint, now)
             for key, fingerprint in fingerprints.items()
         }
+
+    def is_rebuilding_all(self) -> bool:
+        """Return whether a run over all courses is planned or running."""
+        return self.rebuilding_all
 
     def find_dirty(self, course_keys: Sequence[str]) -> set[str]:
         """Return those of ``course_keys`` that wait for a rebuild."""
@@ -143,22 +148,6 @@ class InMemoryInspectionStore:
         """Count nothing: the twin keeps every publish with its course."""
         return 0
 
-    def _inspected(self, key: str, course: InMemoryCourse) -> InspectedCourse:
-        state = course.state
-        return InspectedCourse(
-            course_key=key,
-            has_state=course.has_state,
-            source_version=state.source_version,
-            builder_version=course.builder_version,
-            schema_version=CURRENT.schema,
-            deleted=state.deleted,
-            has_row=course.row is not None,
-            has_projection=course.row is not None,
-            has_tombstone=course.has_tombstone,
-            collides_with=self._store.collisions.get(key),
-            wanted=course.wanted,
-        )
-
     def _stored(self, key: str, course: InMemoryCourse) -> StoredOverview:
         state = course.state
         stored = StoredOverview(
@@ -185,4 +174,23 @@ def _with_row(stored: StoredOverview, row: BuiltOverview) -> StoredOverview:
         tabs=row.tabs,
         image_set=row.image_set,
         projection={**asdict(listing_of(row.overview)), **asdict(row.projection)},
+    )
+
+
+def inspected(store: InMemoryOverviewStore, key: str, course: InMemoryCourse) -> InspectedCourse:
+    """Return what is stored of a course, in narrow columns."""
+    state = course.state
+    return InspectedCourse(
+        course_key=key,
+        has_state=course.has_state,
+        source_version=state.source_version,
+        builder_version=course.builder_version,
+        schema_version=CURRENT.schema,
+        deleted=state.deleted,
+        has_row=course.row is not None,
+        has_projection=course.row is not None,
+        has_tombstone=course.has_tombstone,
+        collides_with=store.collisions.get(key),
+        wanted=course.wanted,
+        row_version=None if course.row is None else course.row.overview.version,
     )

@@ -32,6 +32,7 @@ from overview_worker.inspection_ports import (
 )
 from overview_worker.ports import Modulestore
 from overview_worker.rebuild import Build, content_hash_of, projection_hash_of, tabs_hash_of
+from overview_worker.versions import RowVersions, rebuilds_other_versions
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ CHECK_CHUNK = 100
 LOGGED_LENGTH = 1000
 
 #: Findings that a rebuild mends only where it writes what it believes to be there.
-_NEEDS_REWRITE = frozenset(
+NEEDS_REWRITE = frozenset(
     {
         FindingKind.PROJECTION_MISSING,
         FindingKind.WRONGLY_DELETED,
@@ -79,6 +80,17 @@ class Inspector:
     build: Build
     current: CurrentVersions
     catalog_owns_language: bool = False
+    #: What rows are to be of; another release may be the one that rebuilds them for that.
+    target: Callable[[], RowVersions | None] = lambda: None
+
+    def versions(self) -> CurrentVersions:
+        """Return which versions rows are to be of, and whether this release is to see to that now.
+
+        It is not while a run over all courses does: what an upgrade has to rebuild is no fault.
+        """
+        is_target = rebuilds_other_versions(own=self.current.versions, target=self.target())
+        enforced = is_target and not self.store.is_rebuilding_all()
+        return replace(self.current, are_enforced=enforced)
 
     def inspect(
         self, *, enqueue: Callable[[Sequence[str]], object], check_count: int
@@ -109,7 +121,8 @@ class Inspector:
 
     def _look(self, report: InspectionReport) -> list[Repair]:
         """Compare the index with the states; return what has to be marked, within the budget."""
-        survey = self.surveyor.survey(self.current)
+        versions = self.versions()
+        survey = self.surveyor.survey(versions)
         report.course_count = survey.course_count
         held = self.store.find_held()
         self._release(held)
@@ -118,8 +131,7 @@ class Inspector:
         findings = [
             (sight, kind)
             for sight in survey.differing
-            if (kind := finding_of(sight, self.current)) is not None
-            and sight.course_key not in held
+            if (kind := finding_of(sight, versions)) is not None and sight.course_key not in held
         ]
         dirty = self.store.find_dirty([sight.course_key for sight, _ in findings])
         known = self.store.suspects()
@@ -229,7 +241,8 @@ class Inspector:
             is_settled=not stored.is_dirty
             and pointer is not None
             and not stored.deleted
-            and pointer.structure_id == stored.source_version,
+            and pointer.structure_id == stored.source_version
+            and stored.versions in (None, self.current.versions),
         )
         if pointer is None:
             return replace(check, differences=tuple(_left_behind(stored)))
@@ -281,7 +294,8 @@ class CourseCheck:
     #: What must not move between two looks: changes of the row, marks, the index's version.
     moment: tuple[int, int, str | None]
     is_waiting: bool  #: a rebuild of it is wanted already
-    #: Clean, and built from the version that is published: whatever differs then is drift.
+    #: Clean, and built from the version that is published by the builder that compares: whatever
+    #: differs then is drift.
     is_settled: bool
     unreadable: str = ""  #: why it could not be built, so that nothing could be compared
     differences: tuple[ColumnDifference, ...] = ()
@@ -334,7 +348,7 @@ def finding_of(sight: Sight, current: CurrentVersions) -> FindingKind | None:
     """Return in what way the two sides of a course differ; None if they do not."""
     pointer, stored = sight.pointer, sight.stored
     if pointer is None:
-        return _finding_of_unpublished(stored)
+        return finding_of_unpublished(stored)
     if stored is not None and stored.collides_with is not None:
         return FindingKind.COLLIDING
     if stored is None or not stored.source_version:
@@ -345,14 +359,16 @@ def finding_of(sight: Sight, current: CurrentVersions) -> FindingKind | None:
         return FindingKind.WRONGLY_DELETED
     if not stored.has_row:
         return FindingKind.ROW_MISSING
-    if (stored.builder_version, stored.schema_version) != (current.builder, current.schema):
+    versions = RowVersions(builder=stored.builder_version, schema=stored.schema_version)
+    if current.are_enforced and versions != current.versions:
         return FindingKind.OLD_SCHEMA
     if not stored.has_projection:
         return FindingKind.PROJECTION_MISSING
     return FindingKind.STRAY_TOMBSTONE if stored.has_tombstone else None
 
 
-def _finding_of_unpublished(stored: InspectedCourse | None) -> FindingKind | None:
+def finding_of_unpublished(stored: InspectedCourse | None) -> FindingKind | None:
+    """Return whether something is left of a course that is not in the index."""
     if stored is None:
         return None
     is_live = bool(stored.source_version) and not stored.deleted
@@ -377,7 +393,7 @@ def _repair(sight: Sight, kind: FindingKind, age_seconds: float, *, now: datetim
     return Repair(
         course_key=sight.course_key,
         kind=kind,
-        rewrite=kind in _NEEDS_REWRITE,
+        rewrite=kind in NEEDS_REWRITE,
         # One period more: it was lost before the pass that saw it first.
         lost_for_seconds=round(age_seconds) + PERIOD_SECONDS if lost else None,
     )

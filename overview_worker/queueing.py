@@ -8,8 +8,14 @@ from kombu import Producer
 REBUILD_OVERVIEW = "overview.rebuild_overview"
 REBUILD_OVERVIEWS = "overview.rebuild_overviews"
 SWEEP = "overview.sweep"
+ANNOUNCE_CHANGES = "overview.announce_changes"
 INSPECT = "overview.inspect"
 KEEP_HOUSE = "overview.keep_house"
+KEEP_UP = "overview.keep_up"
+WORK_ON_RUN = "overview.work_on_run"
+TEND_RUNS = "overview.tend_runs"
+TEND_THUMBNAILS = "overview.tend_thumbnails"
+MAKE_THUMBNAILS = "overview.make_thumbnails"
 
 #: Courses in one bulk task: their reads and writes share round trips.
 BULK_CHUNK_SIZE = 100
@@ -33,7 +39,7 @@ class RebuildQueue:
             for course_key in course_keys:
                 self._send(REBUILD_OVERVIEW, [course_key], producer=producer)
 
-    def enqueue_bulk(self, course_keys: Sequence[str], *, rewrite: bool = False) -> int:
+    def enqueue_bulk(self, course_keys: Sequence[str]) -> int:
         """Send chunks of courses to the bulk workers; return how many tasks that made.
 
         Raises:
@@ -43,8 +49,27 @@ class RebuildQueue:
         with self._app.producer_or_acquire() as producer:
             for start in starts:
                 chunk = list(course_keys[start : start + BULK_CHUNK_SIZE])
-                self._send(REBUILD_OVERVIEWS, [chunk, rewrite], producer=producer)
+                self._send(REBUILD_OVERVIEWS, [chunk], producer=producer)
         return len(starts)
+
+    def enqueue_thumbnails(self, course_keys: Sequence[str]) -> None:
+        """Send one task a course, so that an image that kills its worker takes no other along.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker did not take one of them in time.
+        """
+        with self._app.producer_or_acquire() as producer:
+            for course_key in course_keys:
+                self._send(MAKE_THUMBNAILS, [course_key], producer=producer)
+
+    def enqueue_lane(self, run_id: int, lane: int) -> None:
+        """Have a bulk worker work on one lane of a rebuild run.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker did not take it in time.
+        """
+        with self._app.producer_or_acquire() as producer:
+            self._send(WORK_ON_RUN, [run_id, lane], producer=producer)
 
     def _send(self, name: str, arguments: list[object], *, producer: Producer) -> None:
         self._app.send_task(

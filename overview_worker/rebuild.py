@@ -542,7 +542,10 @@ def _log(change: Change) -> None:
     match change:
         case WriteOverview():
             version = change.pointer.structure_id
-            logger.info("%s %s at %s", course_key, _outcome(change).value, version, extra=extra)
+            # A run tells in its row what became of its courses, by the hundred thousand.
+            level = logging.INFO if change.cause.run_id is None else logging.DEBUG
+            outcome = _outcome(change).value
+            logger.log(level, "%s %s at %s", course_key, outcome, version, extra=extra)
             for degradation in change.built.degradations if _shows_columns(change) else ():
                 logger.warning(
                     "%s degraded: %s = %s: %s",

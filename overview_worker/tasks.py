@@ -6,23 +6,51 @@ What goes on failing is given up: ``failed_tasks``.
 
 import logging
 
-from lms_integration.conf import deep_check_count, tombstone_days
-from overview_worker.bootstrap import dependencies
+from celery import Task
+
+from lms_integration.conf import (
+    announces_changes,
+    deep_check_count,
+    history_days,
+    tombstone_days,
+    upgrades_by_itself,
+)
+from overview_worker.announcing import announce_changes
+from overview_worker.bootstrap import builder_settings, change_exchange, dependencies
 from overview_worker.celery import app
 from overview_worker.failed_tasks import RebuildTask
 from overview_worker.queueing import (
+    ANNOUNCE_CHANGES,
     INSPECT,
     KEEP_HOUSE,
+    KEEP_UP,
+    MAKE_THUMBNAILS,
     REBUILD_OVERVIEW,
     REBUILD_OVERVIEWS,
     SWEEP,
+    TEND_RUNS,
+    TEND_THUMBNAILS,
+    WORK_ON_RUN,
     RebuildQueue,
 )
-from overview_worker.rebuild import rebuild_overviews
+from overview_worker.rebuild import OWN_VERSIONS, RebuildDepth, rebuild_overviews
+from overview_worker.runs import tend
 from overview_worker.store.housekeeping import keep_house
+from overview_worker.store.outbox import DjangoChangeOutbox
+from overview_worker.store.scheduled_runs import (
+    ASK_FOR_FULL_RUN,
+    ScheduledRun,
+    ask_for_scheduled_run,
+)
 from overview_worker.sweeper import sweep
+from overview_worker.thumbnails.making import ThumbnailOutcome
+from overview_worker.upkeep import PERIOD_SECONDS, UPKEEP_JOB, keep_up
+from overview_worker.watched_settings import watched_settings
 
 logger = logging.getLogger(__name__)
+
+#: How long a worker works on a run before it looks what else waits in its queue, in seconds.
+RUN_SLICE_SECONDS = 10.0
 
 
 @app.task(name=REBUILD_OVERVIEW, base=RebuildTask)
@@ -33,7 +61,10 @@ def rebuild_overview_task(course_key: str) -> None:
 
 @app.task(name=REBUILD_OVERVIEWS, base=RebuildTask)
 def rebuild_overviews_task(course_keys: list[str], rewrite: bool = False) -> None:
-    """Rebuild a chunk of courses in shared round trips."""
+    """Rebuild a chunk of courses in shared round trips.
+
+    ``rewrite`` is what releases without rebuild runs ask for; their messages may still be in the queue.
+    """
     _rebuild(course_keys, rewrite=rewrite)
 
 
@@ -43,6 +74,22 @@ def sweep_task() -> None:
     count = sweep(store=dependencies().store, enqueue=RebuildQueue(app).enqueue)
     if count:
         logger.info("swept %d courses", count)
+
+
+@app.task(name=ANNOUNCE_CHANGES)
+def announce_changes_task() -> None:
+    """Tell the exchange what has changed."""
+    if not announces_changes():
+        return
+    count = announce_changes(DjangoChangeOutbox(), change_exchange().send)
+    if count:
+        logger.info("announced %d changes", count)
+
+
+@app.task(name=ASK_FOR_FULL_RUN)
+def ask_for_full_run_task(**order: object) -> None:
+    """Ask for a run as an entry of the schedule says, unless one like it was or is under way."""
+    ask_for_scheduled_run(ScheduledRun.from_arguments(order))
 
 
 @app.task(name=INSPECT, soft_time_limit=50, time_limit=55)
@@ -61,10 +108,62 @@ def inspect_task() -> None:
         )
 
 
+@app.task(name=KEEP_UP, soft_time_limit=50, time_limit=55)
+def keep_up_task() -> None:
+    """Have rows rebuilt that are of another release, or built with other settings."""
+    store = dependencies().upkeep
+    if store.take_slot(UPKEEP_JOB, period_seconds=PERIOD_SECONDS - 5):
+        keep_up(
+            store,
+            own=OWN_VERSIONS,
+            settings=watched_settings(builder_settings()),
+            raises_target=upgrades_by_itself(),
+        )
+
+
+@app.task(name=TEND_THUMBNAILS)
+def tend_thumbnails_task() -> None:
+    """Enqueue the thumbnails that are wanted and due."""
+    count = dependencies().thumbnails.tend(enqueue=RebuildQueue(app).enqueue_thumbnails)
+    if count:
+        logger.info("enqueued the thumbnails of %d courses", count)
+
+
+# Acknowledged before it: an image that kills its worker must not be delivered again and again. What is
+# lost with the worker is wanted all the same, and enqueued again when its lease is over.
+@app.task(name=MAKE_THUMBNAILS, acks_late=False)
+def make_thumbnails_task(course_key: str) -> None:
+    """Make the thumbnails of one course, and have its row rebuilt."""
+    if dependencies().thumbnails.make(course_key) is ThumbnailOutcome.MADE:
+        RebuildQueue(app).enqueue_bulk([course_key])
+
+
 @app.task(name=KEEP_HOUSE, soft_time_limit=280, time_limit=300)
 def keep_house_task() -> None:
     """Throw away what is too old: once a day, however many beats ask."""
-    keep_house(tombstone_days=tombstone_days())
+    keep_house(
+        tombstone_days=tombstone_days(),
+        history_days=history_days(),
+        announces_changes=announces_changes(),
+    )
+
+
+@app.task(name=WORK_ON_RUN, bind=True)
+def work_on_run_task(self: Task[..., None], run_id: int, lane: int) -> None:
+    """Work on one lane of a rebuild run for a while, and leave the rest to the next task."""
+    # RabbitMQ says so of a message whose worker has gone without a word.
+    is_redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+    runs = dependencies().runs
+    if runs.work(run_id, lane, seconds=RUN_SLICE_SECONDS, takes_over=is_redelivered):
+        RebuildQueue(app).enqueue_lane(run_id, lane)
+
+
+@app.task(name=TEND_RUNS)
+def tend_runs_task() -> None:
+    """Enqueue the lanes of rebuild runs that nobody works on."""
+    count = tend(store=dependencies().runs.store, enqueue=RebuildQueue(app).enqueue_lane)
+    if count:
+        logger.info("enqueued %d lanes of rebuild runs", count)
 
 
 def _rebuild(course_keys: list[str], *, rewrite: bool) -> None:
@@ -74,7 +173,8 @@ def _rebuild(course_keys: list[str], *, rewrite: bool) -> None:
         modulestore=adapters.modulestore,
         store=adapters.store,
         build=adapters.build,
-        rewrite=rewrite,
+        depth=RebuildDepth.REWRITE if rewrite else RebuildDepth.DIRTY,
+        target=adapters.target(),
     )
     if report.still_dirty:
         RebuildQueue(app).enqueue(report.still_dirty)

@@ -60,6 +60,7 @@ class InMemoryModulestore:
     def __init__(self) -> None:
         self.outage: RetryableError | None = None
         self._index: dict[str, PublishedPointer] = {}
+        self._drafts: dict[str, PublishedPointer] = {}
         self._structures: dict[str, tuple[Block, ...] | None] = {}
         self._publish_count = 0
 
@@ -78,6 +79,13 @@ class InMemoryModulestore:
     def publish_malformed(self, course_key: str) -> PublishedPointer:
         """Publish a structure that has no readable blocks."""
         return self._point(course_key, structure=None)
+
+    def save_draft(self, course_key: str, **settings: Any) -> PublishedPointer:
+        """Save a draft whose course block has these settings; what is published stays."""
+        published = self._index[course_key]
+        draft = self.publish(course_key, **settings)
+        self._index[course_key], self._drafts[course_key] = published, draft
+        return draft
 
     def rerun(self, source_key: str, new_key: str) -> PublishedPointer:
         """Create a course that shows the structure of another one."""
@@ -102,6 +110,12 @@ class InMemoryModulestore:
         self._fail_while_out()
         return {key: self._index[key] for key in course_keys if key in self._index}
 
+    def find_drafts(self, course_keys: Sequence[str]) -> Mapping[str, PublishedPointer]:
+        """Return where the draft branches of those of ``course_keys`` point that have one."""
+        self._fail_while_out()
+        drafts = {**self._index, **self._drafts}
+        return {key: drafts[key] for key in course_keys if key in drafts}
+
     def read_published(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, ReadResult]:
         """Return what each pointer's structure holds, by course key."""
         self._fail_while_out()
@@ -112,6 +126,23 @@ class InMemoryModulestore:
         self._fail_while_out()
         yield from [self._index[key] for key in sorted(self._index)]
 
+    def page_published(
+        self, *, after_key: str, until_key: str, org: str, limit: int
+    ) -> Sequence[PublishedPointer]:
+        """Return the next index entries in the order of their keys."""
+        self._fail_while_out()
+        found = [
+            self._index[key]
+            for key in sorted(self._index)
+            if key > after_key and (not until_key or key <= until_key) and _is_of_org(key, org)
+        ]
+        return found[:limit]
+
+    def count_published(self, *, org: str) -> int:
+        """Return how many index entries there are."""
+        self._fail_while_out()
+        return sum(_is_of_org(key, org) for key in self._index)
+
     def _point(self, course_key: str, *, structure: tuple[Block, ...] | None) -> PublishedPointer:
         self._publish_count += 1
         pointer = PublishedPointer(
@@ -121,6 +152,7 @@ class InMemoryModulestore:
         )
         self._structures[pointer.structure_id] = structure
         self._index[course_key] = pointer
+        self._drafts.pop(course_key, None)
         return pointer
 
     def _read(self, pointer: PublishedPointer) -> ReadResult:
@@ -147,6 +179,10 @@ class InMemoryModulestore:
     def _fail_while_out(self) -> None:
         if self.outage is not None:
             raise self.outage
+
+
+def _is_of_org(course_key: str, org: str) -> bool:
+    return not org or parse_course_key(course_key).org.casefold() == org.casefold()
 
 
 def _block(
@@ -465,7 +501,7 @@ def _write(course: InMemoryCourse, change: WriteOverview) -> None:
     course.tabs_write_count += change.tabs_changed
     course.projection_write_count += change.projection_changed
     course.fault = None
-    if course.state.deleted or change.course.rewrite:
+    if course.state.deleted or change.rewrites:
         course.has_tombstone = False
     course.state = StoredState(
         source_version=change.pointer.structure_id,

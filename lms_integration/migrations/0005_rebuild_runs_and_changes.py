@@ -16,8 +16,9 @@ class Migration(migrations.Migration):
             name="OverviewDependency",
             fields=[
                 ("name", models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ("fingerprint", models.CharField(max_length=64)),
-                ("shown_value", models.CharField(blank=True, default="", max_length=200)),
+                ("value", models.JSONField()),
+                ("seen_value", models.JSONField(default=dict)),
+                ("seen_at", models.DateTimeField(null=True)),
                 ("changed_at", models.DateTimeField()),
             ],
             options={
@@ -74,6 +75,9 @@ class Migration(migrations.Migration):
                 ("changed_at", models.DateTimeField()),
                 ("announced_at", models.DateTimeField(null=True)),
                 ("signalled_at", models.DateTimeField(null=True)),
+                ("signal_attempts", models.PositiveSmallIntegerField(default=0)),
+                ("signal_retry_at", models.DateTimeField(null=True)),
+                ("signal_error", models.CharField(blank=True, default="", max_length=500)),
             ],
             options={
                 "db_table": "overview_change",
@@ -164,6 +168,7 @@ class Migration(migrations.Migration):
                 ("tombstoned_count", models.PositiveIntegerField(default=0)),
                 ("failed_count", models.PositiveIntegerField(default=0)),
                 ("busy_count", models.PositiveIntegerField(default=0)),
+                ("stage", models.PositiveSmallIntegerField(default=0)),
                 ("after_key", models.CharField(blank=True, default="", max_length=255)),
                 ("is_claimed_out", models.BooleanField(default=False)),
                 ("not_before", models.DateTimeField(null=True)),
@@ -200,10 +205,14 @@ class Migration(migrations.Migration):
                 ),
                 ("number", models.PositiveSmallIntegerField()),
                 ("chunk", models.PositiveBigIntegerField(default=0)),
+                ("stage", models.PositiveSmallIntegerField(default=0)),
                 ("after_key", models.CharField(blank=True, default="", max_length=255)),
                 ("until_key", models.CharField(blank=True, default="", max_length=255)),
                 ("claimed_at", models.DateTimeField(null=True)),
-                ("worker", models.CharField(blank=True, default="", max_length=100)),
+                ("heard_at", models.DateTimeField(null=True)),
+                ("enqueued_at", models.DateTimeField(null=True)),
+                ("crash_count", models.PositiveSmallIntegerField(default=0)),
+                ("worker", models.CharField(blank=True, default="", max_length=150)),
                 (
                     "run",
                     models.ForeignKey(
@@ -240,12 +249,16 @@ class Migration(migrations.Migration):
                 ),
                 ("fingerprint", models.CharField(blank=True, default="", max_length=64)),
                 ("image_name", models.TextField(blank=True, default="")),
+                ("sizes", models.CharField(blank=True, default="", max_length=50)),
+                ("urls", models.JSONField(blank=True, default=dict)),
                 ("reason", models.CharField(blank=True, default="", max_length=500)),
                 ("attempts", models.PositiveIntegerField(default=0)),
+                ("crashes", models.PositiveIntegerField(default=0)),
                 ("next_attempt_at", models.DateTimeField(null=True)),
                 ("changed_at", models.DateTimeField()),
             ],
             options={
+                "verbose_name_plural": "overview thumbnails",
                 "db_table": "overview_thumbnails",
                 "indexes": [
                     models.Index(

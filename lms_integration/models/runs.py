@@ -82,9 +82,11 @@ class OverviewRebuildRun(models.Model):
     tombstoned_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
     busy_count = models.PositiveIntegerField(default=0)  #: left to the rebuild that had them
+    stage = models.PositiveSmallIntegerField(default=0)  #: ``overview_worker.run_ports.RunStage``
     after_key = models.CharField(max_length=COURSE_KEY_MAX_LENGTH, default="", blank=True)
     is_claimed_out = models.BooleanField(default=False)  #: no course is left after ``after_key``
-    not_before = models.DateTimeField(null=True)  #: when the rate allows the next chunk
+    #: When the rate allows the next courses; before it has begun: when it may begin.
+    not_before = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     progressed_at = models.DateTimeField(null=True)  #: when a chunk was claimed or finished last
@@ -107,20 +109,26 @@ class OverviewRebuildRun(models.Model):
 
 
 class OverviewRebuildLane(models.Model):
-    """The chunk of a run that one worker has: a course key range, and since when.
+    """The range of course keys of a run that one worker has, and since when; '' to '' is none.
 
-    Who finishes a chunk names its number: a worker that was thought dead, and whose chunk was given to
-    another, counts nothing.
+    Who reports names the number of the claim: a worker that was thought dead, and whose range was given
+    to another, counts nothing.
     """
 
     pk = models.CompositePrimaryKey("run_id", "number")
     run = models.ForeignKey(OverviewRebuildRun, on_delete=models.CASCADE, db_constraint=False)
     number = models.PositiveSmallIntegerField()
     chunk = models.PositiveBigIntegerField(default=0)  #: counts the claims of the lane
+    stage = models.PositiveSmallIntegerField(default=0)  #: of the run, that the range is of
+    #: What is still to be done of the range; it moves with each report.
     after_key = models.CharField(max_length=COURSE_KEY_MAX_LENGTH, default="", blank=True)
     until_key = models.CharField(max_length=COURSE_KEY_MAX_LENGTH, default="", blank=True)
-    claimed_at = models.DateTimeField(null=True)  #: NULL while the lane has no chunk
-    worker = models.CharField(max_length=100, default="", blank=True)
+    claimed_at = models.DateTimeField(null=True)  #: NULL while nobody works on the lane
+    heard_at = models.DateTimeField(null=True)  #: when its worker claimed or reported last
+    enqueued_at = models.DateTimeField(null=True)  #: when it was handed to the bulk workers last
+    #: Breakdowns since the range has moved.
+    crash_count = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=150, default="", blank=True)
 
     class Meta:
         """Ours."""

@@ -14,6 +14,8 @@ class StoreConf:
     builder_version: int
     #: The course catalog owns the column ``language``: keep what it wrote.
     catalog_owns_language: bool = False
+    #: Leave a row of Open edX's own history at each real change of a row.
+    writes_platform_history: bool = False
     using: str = DEFAULT_DB_ALIAS
     #: Names the process in rebuild records.
     worker: str = field(default_factory=lambda: f"{socket.gethostname()} {os.getpid()}")

@@ -14,6 +14,7 @@ _LOCK_IS_TAKEN = frozenset({1205, 3572})
 _CONNECTION_LOST = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
 # Values that do not fit their column, which the driver takes for a trouble of the server.
 _VALUE_REFUSED = frozenset({1292, 1366})
+_NO_SUCH_TABLE = 1146
 
 
 def is_taken_lock(error: OperationalError) -> bool:
@@ -26,6 +27,11 @@ def is_refused_value(error: Exception) -> bool:
     if isinstance(error, OperationalError):
         return _code(error) in _VALUE_REFUSED
     return isinstance(error, DataError | IntegrityError | UnicodeEncodeError)
+
+
+def is_missing_table(error: DatabaseError) -> bool:
+    """Whether a statement named a table that is not there; SQLite says so in words only."""
+    return _code(error) == _NO_SUCH_TABLE or str(error).startswith("no such table")
 
 
 @contextmanager

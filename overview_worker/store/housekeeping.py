@@ -19,6 +19,7 @@ from lms_integration.models import (
     RemovalStatus,
 )
 from lms_integration.sql_roles import LEARNER_TABLES
+from overview_worker.store.change_retention import purge_changes
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.jobs import take_slot
 
@@ -42,8 +43,16 @@ class HouseReport:
     referred_count: int  #: tombstones that are old enough, but still shown to learners
 
 
-def keep_house(*, tombstone_days: int, using: str = DEFAULT_DB_ALIAS) -> HouseReport | None:
+def keep_house(
+    *,
+    tombstone_days: int,
+    history_days: int,
+    announces_changes: bool,
+    using: str = DEFAULT_DB_ALIAS,
+) -> HouseReport | None:
     """Throw away what is too old; None if another beat's run has begun within a day.
+
+    While ``announces_changes``, a change that the exchange has not been told of is kept.
 
     Raises:
         StoreUnavailable: the database did not answer.
@@ -54,6 +63,7 @@ def keep_house(*, tombstone_days: int, using: str = DEFAULT_DB_ALIAS) -> HouseRe
         if not take_slot(using, KEEP_HOUSE_JOB, period_seconds=PERIOD_SECONDS):
             return None
         _delete_notes(using)
+        purge_changes(days=history_days, announces=announces_changes, using=using)
         return purge_tombstones(days=tombstone_days, using=using)
 
 

@@ -14,10 +14,12 @@ from lms_integration.models import (
     OverviewInspection,
     OverviewJob,
     OverviewMark,
+    OverviewRebuildRun,
     OverviewRemoval,
     OverviewState,
     OverviewSuspect,
     RemovalStatus,
+    RunState,
 )
 from overview_worker.inspection_ports import (
     InspectedCourse,
@@ -112,6 +114,12 @@ class DjangoInspectionStore:
                 for keys in _chunks(course_keys)
                 for key in marks.filter(course_key__in=keys).values_list("course_key", flat=True)
             }
+
+    def is_rebuilding_all(self) -> bool:
+        """Return whether a run over all courses is planned or running."""
+        with errors_translated(self._connection):
+            runs = OverviewRebuildRun.objects.using(self._conf.using).filter(full_slot=1)
+            return bool(runs.filter(state__in=(RunState.PLANNED, RunState.RUNNING)).exists())
 
     def find_held(self) -> Mapping[str, bool]:
         """Return the courses whose removal was held, and whether it still waits for a word."""

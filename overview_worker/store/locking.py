@@ -10,6 +10,7 @@ from lms_integration.marks import ANNOUNCED_DELETE
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState
 from overview_worker.ports import LockedCourse, MarkNotes, StoredState
 from overview_worker.store.failures import is_taken_lock
+from overview_worker.versions import RowVersions
 
 
 class CourseLocks:
@@ -110,6 +111,7 @@ def _locked_course(
         state=StoredState(
             source_version=state.source_version,
             source_updated_at=state.source_updated_at,
+            versions=RowVersions(builder=state.builder_version, schema=state.schema_version),
             content_hash=state.content_hash,
             tabs_hash=state.tabs_hash,
             projection_hash=state.projection_hash,

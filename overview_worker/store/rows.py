@@ -1,12 +1,19 @@
 """Writing overview rows with their tabs and image sets, and removing them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from django.db import connections
+from django.db.models import Model
+from django.utils import timezone
 
-from lms_integration.data import CourseOverviewData, CourseOverviewTabData
+from lms_integration.data import (
+    CourseOverviewData,
+    CourseOverviewImageSetData,
+    CourseOverviewTabData,
+)
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import (
     CourseOverview,
@@ -14,14 +21,23 @@ from lms_integration.models import (
     CourseOverviewTab,
     OverviewTombstone,
 )
+from overview_worker.column_changes import loses_image_set
 from overview_worker.errors import RowRefused
 from overview_worker.ports import WriteOverview
 from overview_worker.store.conf import StoreConf
+from overview_worker.store.upserts import Upsert
 
 _OVERVIEW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData))
 #: Columns that a rebuild overwrites; the catalog's own are not among them.
 _UPDATED_COLUMNS = ("modified", *(name for name in _OVERVIEW_COLUMNS if name != "id"))
 _TAB_COLUMNS = tuple(field.name for field in fields(CourseOverviewTabData))
+_overview_values, _tab_values = attrgetter(*_OVERVIEW_COLUMNS), attrgetter(*_TAB_COLUMNS)
+#: What a new row has in the columns that no rebuild writes.
+_FIRST_VALUES = {
+    field.name: field.get_default()
+    for field in CourseOverview._meta.concrete_fields
+    if field.name not in {*_OVERVIEW_COLUMNS, "created", "modified"}
+}
 _DELETE_ROW = f"DELETE FROM {CourseOverview._meta.db_table} WHERE id = %s"  # noqa: S608
 _TOMBSTONE_COLUMNS = (
     "course_key",
@@ -52,25 +68,29 @@ class OverviewRows:
         if not writes:
             return
         kept = {"language"} if self._catalog_owns_language else set()
-        self._overviews().bulk_create(
-            [_overview_row(write.built.overview) for write in writes],
-            update_conflicts=True,
-            update_fields=[name for name in _UPDATED_COLUMNS if name not in kept],
-            unique_fields=self._conflict_target("id"),
+        now = timezone.now()
+        self._upsert(
+            CourseOverview,
+            columns=(*_OVERVIEW_COLUMNS, *_FIRST_VALUES, "created", "modified"),
+            updated=[name for name in _UPDATED_COLUMNS if name not in kept],
+        ).run(
+            [
+                (*_overview_values(write.built.overview), *_FIRST_VALUES.values(), now, now)
+                for write in writes
+            ]
         )
         self._refuse_look_alikes(
             [w.course.course_key for w in writes if not w.course.state.has_row]
         )
         self._upsert_image_sets(
-            [
-                CourseOverviewImageSet(
-                    course_overview_id=write.course.course_key,
-                    small_url=write.built.image_set.small_url,
-                    large_url=write.built.image_set.large_url,
-                )
+            {
+                write.course.course_key: write.built.image_set
                 for write in writes
                 if write.built.image_set is not None
-            ]
+            }
+        )
+        self._remove_image_sets(
+            [write.course.course_key for write in writes if loses_image_set(write)]
         )
 
     def _refuse_look_alikes(self, new_keys: Sequence[str]) -> None:
@@ -84,7 +104,7 @@ class OverviewRows:
         if lost:
             raise RowRefused(lost[0], "the table cannot tell its key from another course's")
 
-    def _upsert_image_sets(self, image_sets: Sequence[CourseOverviewImageSet]) -> None:
+    def _upsert_image_sets(self, image_sets: Mapping[str, CourseOverviewImageSetData]) -> None:
         """Write image sets, over those that are there by their ids.
 
         By the course, whose index is not the primary one, an upsert locks the gap before its entry
@@ -93,22 +113,35 @@ class OverviewRows:
         if not image_sets:
             return
         stored = CourseOverviewImageSet.objects.using(self._using)
-        keys = [image_set.course_overview_id for image_set in image_sets]
         ids = dict(
-            stored.filter(course_overview_id__in=keys).values_list("course_overview_id", "id")
+            stored.filter(course_overview_id__in=list(image_sets)).values_list(
+                "course_overview_id", "id"
+            )
         )
-        for image_set in image_sets:
-            image_set.id = ids.get(image_set.course_overview_id)
-        stored.bulk_create(
-            image_sets,
-            update_conflicts=True,
-            update_fields=["modified", "small_url", "large_url"],
-            unique_fields=self._conflict_target("id"),
+        now = timezone.now()
+        self._upsert(
+            CourseOverviewImageSet,
+            columns=("id", "course_overview", "small_url", "large_url", "created", "modified"),
+            updated=("modified", "small_url", "large_url"),
+        ).run(
+            [
+                (ids.get(key), key, each.small_url, each.large_url, now, now)
+                for key, each in image_sets.items()
+            ]
         )
 
-    def _conflict_target(self, name: str) -> list[str] | None:
-        supported = self._connection.features.supports_update_conflicts_with_target
-        return [name] if supported else None
+    def _remove_image_sets(self, keys: Sequence[str]) -> None:
+        """Remove the image sets of courses, by their ids, as tabs are."""
+        if not keys:
+            return
+        stored = CourseOverviewImageSet.objects.using(self._using)
+        for number in list(stored.filter(course_overview_id__in=keys).values_list("id", flat=True)):
+            stored.filter(id=number).delete()
+
+    def _upsert(
+        self, model: type[Model], *, columns: Sequence[str], updated: Sequence[str]
+    ) -> Upsert:
+        return Upsert(self._connection, model, columns=columns, updated=updated)
 
     def replace_tabs(self, writes: Sequence[WriteOverview]) -> None:
         """Write over the tabs that are there, add those that lack, delete what is too many.
@@ -119,19 +152,23 @@ class OverviewRows:
         if not writes:
             return
         old_ids = self._tab_ids([w.course.course_key for w in writes if w.course.state.has_row])
-        rows: list[CourseOverviewTab] = []
+        old_rows: list[Sequence[Any]] = []
+        new_rows: list[Sequence[Any]] = []
         for write in writes:
             key = write.course.course_key
             ids = old_ids.pop(key, [])
-            for tab in write.built.tabs:
-                rows.append(_tab_row(tab, course_key=key, row_id=ids.pop(0) if ids else None))
-            self._delete_tabs(ids)
-        self._tabs().bulk_create(
-            rows,
-            update_conflicts=True,
-            update_fields=_TAB_COLUMNS,
-            unique_fields=self._conflict_target("id"),
+            for number, tab in enumerate(write.built.tabs):
+                row_id = ids[number] if number < len(ids) else None
+                row = (row_id, key, *_tab_values(tab))
+                (new_rows if row_id is None else old_rows).append(row)
+            self._delete_tabs(ids[len(write.built.tabs) :])
+        upsert = self._upsert(
+            CourseOverviewTab,
+            columns=("id", "course_overview", *_TAB_COLUMNS),
+            updated=_TAB_COLUMNS,
         )
+        upsert.run(old_rows)
+        upsert.run(new_rows)
 
     def _tab_ids(self, keys: Sequence[str]) -> dict[str, list[int]]:
         """Return ``{course key: ids of its tabs, in their order}``."""
@@ -161,16 +198,22 @@ class OverviewRows:
                 cursor.execute(_DELETE_ROW, [course_key])
         self._tombstones().filter(course_key=course_key).update(deleted_at=DatabaseNow())
 
-    def remove_tombstone(self, course_key: str) -> None:
-        """Forget that a course was deleted: it is back."""
-        self._tombstones().filter(course_key=course_key).delete()
+    def remove_tombstones(self, course_keys: Sequence[str]) -> None:
+        """Forget that courses were deleted: they are back."""
+        if not course_keys:
+            return
+        # One by one, by primary key: of a small table the server reads, and locks, all of it.
+        found = self._tombstones().filter(course_key__in=course_keys)
+        for key in sorted(found.values_list("course_key", flat=True)):
+            self._tombstones().filter(course_key=key).delete()
 
     def _write_tombstone(self, course_key: str) -> None:
+        has_targets = self._connection.features.supports_update_conflicts_with_target
         self._tombstones().bulk_create(
             [_tombstone(row) for row in self._overviews().filter(id=course_key)],
             update_conflicts=True,
             update_fields=[name for name in _TOMBSTONE_COLUMNS if name != "course_key"],
-            unique_fields=self._conflict_target("course_key"),
+            unique_fields=["course_key"] if has_targets else None,
         )
 
     def _tabs(self) -> Any:
@@ -181,17 +224,6 @@ class OverviewRows:
 
     def _overviews(self) -> Any:
         return CourseOverview.objects.using(self._using)
-
-
-def _overview_row(overview: CourseOverviewData) -> CourseOverview:
-    return CourseOverview(**{name: getattr(overview, name) for name in _OVERVIEW_COLUMNS})
-
-
-def _tab_row(
-    tab: CourseOverviewTabData, *, course_key: str, row_id: int | None
-) -> CourseOverviewTab:
-    values = {name: getattr(tab, name) for name in _TAB_COLUMNS}
-    return CourseOverviewTab(id=row_id, course_overview_id=course_key, **values)
 
 
 def _tombstone(row: CourseOverview) -> OverviewTombstone:

@@ -95,7 +95,11 @@ def inspected(key: str, columns: Row) -> InspectedCourse:
 
 
 def stateless_courses(connection: BaseDatabaseWrapper) -> list[InspectedCourse]:
-    """Return the courses that have a row or a projection, but no state."""
+    """Return the courses that have a row or a projection, but no state.
+
+    A platform's own table holds rows of courses that are none of ours (CCX, the old modulestore): they
+    are not in the course index that we look at, and are to be left alone.
+    """
     rows = {key for (key,) in rows_of(connection, STATELESS_ROWS, [])}
     projections = {key for (key,) in rows_of(connection, STATELESS_PROJECTIONS, [])}
     return [
@@ -106,6 +110,7 @@ def stateless_courses(connection: BaseDatabaseWrapper) -> list[InspectedCourse]:
             has_projection=key in projections,
         )
         for key in sorted(rows | projections)
+        if is_course_key(key)
     ]
 
 

@@ -41,6 +41,13 @@ SELECT p.course_key FROM overview_projection p
 LEFT JOIN overview_state s ON s.course_key = p.course_key WHERE s.course_key IS NULL
 """
 
+_STATES_WHERE = f"""
+SELECT s.course_key, {_COLUMNS}, o.version
+FROM overview_state s
+{_JOINS}
+WHERE {{condition}} ORDER BY s.course_key
+"""  # noqa: S608
+
 _PUBLISHED = f"""
 SELECT i.course_id, i.published_version, i.last_update, s.course_key, {_COLUMNS}
 FROM {INDEX} i
@@ -74,6 +81,11 @@ class SurveyStatements:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
         self.states = _STATES.format(key="s.course_key", row_key=self._row_key("s.course_key"))
+
+    def states_where(self, condition: str) -> str:
+        """Return the statement that reads stored courses, their rows' version as the last column."""
+        key = "s.course_key"
+        return _STATES_WHERE.format(key=key, row_key=self._row_key(key), condition=condition)
 
     def published(self) -> str:
         """Return the join of the SQL course index with the states, differences only."""

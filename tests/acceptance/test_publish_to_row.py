@@ -9,7 +9,7 @@ from django.db import connection
 
 from dev.authoring.author import SplitAuthor
 from dev.authoring.studio import Studio
-from dev.servers.control import find_server
+from dev.servers.control import find_server, find_sql_server
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState, OverviewTombstone
 from lms_integration.publisher import close_publisher
 from tests.acceptance.processes import Pipeline, wait_for, wait_for_row, wait_until_clean
@@ -24,7 +24,11 @@ def studio(author: SplitAuthor) -> Studio:
 
 
 def server(name: str):
-    return find_server(name, folder=Path(os.environ["OVERVIEW_TEST_SERVERS"]))
+    return find_server(name, folder=run_folder())
+
+
+def run_folder() -> Path:
+    return Path(os.environ["OVERVIEW_TEST_SERVERS"])
 
 
 def create(studio: Studio, key: str = KEY, name: str = "As created"):
@@ -118,13 +122,13 @@ def test_mongodb_away_during_publishes_delays_rows_and_loses_none(
     wait_until_clean()
 
 
-def test_mariadb_restarted_during_publishes_is_outlived_by_every_process(
+def test_a_sql_server_restarted_during_publishes_is_outlived_by_every_process(
     pipeline: Pipeline, studio: Studio
 ):
     pipeline.start("intake", "live", "beat")
     wait_for_row(create(studio))
 
-    server("mariadb").restart()
+    find_sql_server(folder=run_folder()).restart()
     connection.close()
 
     assert wait_for_row(rename(studio, "After the restart")).display_name == "After the restart"

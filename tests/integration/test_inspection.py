@@ -44,6 +44,7 @@ from overview_worker.store.freshness import count_served
 from overview_worker.store.housekeeping import keep_house, purge_tombstones
 from tests.inspection_scene import Site, made_site, pass_period
 from tests.race_scene import Crew
+from tests.report_schema import assert_is_documented
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db(transaction=True)]
 
@@ -75,6 +76,20 @@ def announce_delete(site: Site, key: str, *, with_time: bool) -> None:
 
 
 # A pass
+
+
+@pytest.mark.parametrize("key", ["ccx-v1:Org+Inspected+R1+ccx@3", "Org/Inspected/Old"])
+def test_rows_of_courses_that_are_none_of_ours_are_left_alone(site: Site, key: str):
+    site.create(KEY)
+    row = CourseOverview.objects.get(id=KEY)
+    row.id = key
+    row.save(force_insert=True)
+
+    report = site.inspect_twice(check_count=10)
+    site.drain()
+
+    assert report.findings == {}
+    assert CourseOverview.objects.filter(id=key).exists()
 
 
 def test_a_publish_that_nobody_announced_is_found_when_it_has_stood_for_the_grace(site: Site):
@@ -418,7 +433,7 @@ def test_old_tombstones_are_purged_and_the_states_stay():
     deleted_for(91, KEY)
     deleted_for(89, OTHER)
 
-    report = keep_house(tombstone_days=90)
+    report = keep_house(tombstone_days=90, history_days=365, announces_changes=True)
 
     assert report is not None
     assert report.purged_count == 1
@@ -452,7 +467,11 @@ def test_the_house_is_kept_once_a_day_however_many_beats_there_are():
     reports: list[Any] = []
     with Crew() as crew:
         for _ in range(3):
-            crew.start(lambda: reports.append(keep_house(tombstone_days=90)))
+            crew.start(
+                lambda: reports.append(
+                    keep_house(tombstone_days=90, history_days=365, announces_changes=True)
+                )
+            )
     assert sum(report is not None for report in reports) == 1
 
 
@@ -465,7 +484,7 @@ def test_old_notes_are_thrown_away():
     )
     OverviewRemoval.objects.create(course_key=KEY, status="removed", changed_at=old)
 
-    keep_house(tombstone_days=90)
+    keep_house(tombstone_days=90, history_days=365, announces_changes=True)
 
     for model in (OverviewInspection, OverviewFreshness, OverviewServed, OverviewRemoval):
         assert not model._default_manager.exists()
@@ -532,7 +551,9 @@ def test_verify_is_content_where_all_is_equal(verified, arguments):
     code, output = overview("verify", *arguments)
 
     assert code == 0
-    assert f"{1 if arguments == (KEY,) else 2} courses compared, 0 differ" in output
+    assert (
+        "1 course compared: 1 equal." if arguments == (KEY,) else "2 courses compared: 2 equal."
+    ) in output
 
 
 def test_verify_prints_each_column_that_differs(verified):
@@ -543,7 +564,7 @@ def test_verify_prints_each_column_that_differs(verified):
     assert code == 1
     assert f"{KEY}: drifted\n    display_name: 'By hand' → '{KEY}'\n" in output
     assert "    self_paced: True → False\n" in output
-    assert "2 courses compared, 1 differ" in output
+    assert "2 courses compared: 1 equal, 1 different." in output
 
 
 def test_verify_as_json_tells_the_same(verified):
@@ -554,10 +575,23 @@ def test_verify_as_json_tells_the_same(verified):
     assert code == 1
     document = json.loads(output)
     assert document["course_count"] == 2
-    (different,) = document["different"]
+    (different,) = document["courses"]
     assert different["course_key"] == KEY
-    assert different["finding"] == "projection missing"
-    assert [column["column"] for column in different["columns"]] == ["projection"]
+    assert different["findings"] == ["projection missing"]
+    assert [each["column"] for each in different["differences"]] == ["projection"]
+    assert_is_documented(document)
+
+
+def test_verify_writes_a_page_with_the_same(verified, tmp_path):
+    CourseOverview.objects.filter(id=KEY).update(display_name="<b>By hand</b>")
+
+    code, output = overview("verify", KEY, "--html", str(tmp_path / "report.html"))
+
+    assert code == 1
+    assert "report written to" in output
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;By hand&lt;/b&gt;" in page
+    assert "<b>" not in page
 
 
 def test_verify_says_what_is_waiting_and_what_is_not_buildable(verified):

@@ -14,7 +14,7 @@ from lms_integration.models import CourseOverview, OverviewMark, OverviewState, 
 from overview_worker.bootstrap import Dependencies
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
-from overview_worker.rebuild import BUILDER_VERSION, rebuild_overviews
+from overview_worker.rebuild import BUILDER_VERSION, RebuildDepth, rebuild_overviews
 from overview_worker.store import records
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,7 +29,7 @@ def rebuild(adapters: Dependencies, *course_keys: str, rewrite: bool = False) ->
         modulestore=adapters.modulestore,
         store=adapters.store,
         build=adapters.build,
-        rewrite=rewrite,
+        depth=RebuildDepth.REWRITE if rewrite else RebuildDepth.DIRTY,
     )
 
 

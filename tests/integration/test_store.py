@@ -19,6 +19,7 @@ from lms_integration.models import (
     CourseOverviewImageSet,
     CourseOverviewTab,
     DeadLetter,
+    OverviewChange,
     OverviewMark,
     OverviewProjection,
     OverviewState,
@@ -254,11 +255,11 @@ def test_an_image_set_is_written_and_overwritten(store):
     assert image_set.modified > image_set.created
 
 
-def test_without_an_image_set_the_one_that_is_there_is_kept(store):
+def test_when_image_sets_are_switched_off_the_one_that_is_there_goes(store):
     apply(store, with_images("one.jpg"), KEY)
     apply(store, written(display_name="New"), KEY)
 
-    assert row().image_set.small_url == "one.jpg"
+    assert not CourseOverviewImageSet.objects.filter(course_overview_id=KEY).exists()
 
 
 # The projection
@@ -363,7 +364,8 @@ def test_a_projection_costs_one_statement_and_only_when_it_changes(store):
     def statements(make: MakeChange, *course_keys: str) -> list[str]:
         with CaptureQueriesContext(connection) as queries:
             apply(store, make, *course_keys)
-        return [each["sql"] for each in queries if "overview_projection" in each["sql"]]
+        written = (each["sql"] for each in queries if not each["sql"].startswith("SELECT"))
+        return [sql for sql in written if "overview_projection" in sql]
 
     assert len(statements(about_page("<p>Tides</p>"), KEY)) == 1
     assert statements(about_page("<p>Tides</p>", effort="2 hours"), KEY) == []
@@ -598,6 +600,18 @@ def test_another_courses_row_is_neither_overwritten_nor_removed(platform_collati
 
 
 @on_mysql
+def test_old_values_are_told_of_such_a_table_too(platform_collation, store):
+    apply(store, written(display_name="Tides", tabs=[LESSONS]), KEY)
+    apply(store, written(display_name="Dunes", tabs=[LESSONS]), KEY)
+    apply(store, removed, KEY)
+
+    _, changed, deleted = OverviewChange.objects.filter(course_key=KEY).order_by("id")
+    assert changed.columns == {"display_name": ["Tides", "Dunes"]}
+    assert deleted.columns["course_visibility"] == ["private", None]
+    assert deleted.columns["tabs"][0][0]["name"] == "Lessons"
+
+
+@on_mysql
 def test_a_removal_never_takes_the_row_that_the_collation_finds_instead(platform_collation, store):
     lower = KEY.replace("Run", "run")
     apply(store, written(display_name="Yours"), lower)
@@ -628,7 +642,7 @@ def test_the_inspector_sees_such_a_collision_and_looks_rows_up_by_their_index(
     assert (courses[KEY].has_row, courses[KEY].collides_with) == (True, None)
     assert (courses[lower].has_row, courses[lower].collides_with) == (False, KEY)
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {queries.captured_queries[-1]['sql']}")
+        cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {queries.captured_queries[-1]['sql']}")
         names = [column[0] for column in cursor.description]
         plan = [dict(zip(names, each, strict=True)) for each in cursor.fetchall()]
     (rows,) = [each for each in plan if each["table"] == "o"]
@@ -645,7 +659,7 @@ def test_a_projection_is_read_along_with_a_row_of_such_a_table(platform_collatio
 
     (query,) = queries.captured_queries
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {query['sql']}")
+        cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {query['sql']}")
         names = [column[0] for column in cursor.description]
         plan = [dict(zip(names, each, strict=True)) for each in cursor.fetchall()]
     (joined,) = [each for each in plan if each["table"] == "overview_projection"]
@@ -958,8 +972,9 @@ def test_a_rolled_back_publish_leaves_no_mark():
 
 @on_mysql
 @pytest.mark.django_db(transaction=True)
-def test_the_first_statement_of_a_transaction_is_the_lock(store):
+def test_the_first_statement_of_a_transaction_is_the_lock_and_the_last_the_mark(store):
     locked(store, KEY)
+    mark_courses([CourseMark(course_key=KEY)])
     statements: list[str] = []
 
     def note(execute, sql, *arguments):
