@@ -15,8 +15,11 @@ DEMO_ARGS ?=
 # Messages of each class, and seconds of coverage-guided fuzzing.
 FUZZ_EXAMPLES ?= 10000
 FUZZ_SECONDS ?= 60
+# The servers that tests run on: Debian's own, or MATRIX=next: newer ones (docs/operations/servers.md).
+MATRIX ?=
+TEST_MODE := $(or $(MATRIX),services)
 # Tests and benchmarks have servers of their own, so that those of `make up` are left alone.
-TEST_FOLDER ?= .run/test
+TEST_FOLDER ?= $(if $(MATRIX),.run/$(MATRIX)-test,.run/test)
 BENCH_FOLDER ?= .run/bench
 BENCH_MODES ?= services embedded
 
@@ -24,6 +27,10 @@ BIN := .venv/bin
 SERVERS := $(BIN)/python -m dev.servers
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-config --custom-compile-command "make lock"
+
+ifneq ($(filter-out next,$(MATRIX)),)
+$(error MATRIX is "next" or nothing)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check audit fuzz up down status bench soak load lock clean
@@ -37,10 +44,11 @@ demo: ## Run everything on this machine and watch a publish arrive (MODE=embedde
 	@$(PYTHON) dev/bootstrap.py $(MODE)
 	@$(BIN)/python -m dev.demo --mode $(MODE) $(DEMO_ARGS)
 
-test: ## Run all checks and all tests on private servers (PYTEST_ARGS=… for pytest).
+test: ## Run all checks and all tests on private servers (PYTEST_ARGS=… for pytest, MATRIX=next: newer servers).
 	@$(PYTHON) dev/bootstrap.py test
+	@[ -z "$(MATRIX)" ] || $(PYTHON) dev/bootstrap.py $(MATRIX)
 	@$(MAKE) --no-print-directory check
-	@$(SERVERS) run --mode services --folder $(TEST_FOLDER) -- $(BIN)/pytest $(PYTEST_ARGS)
+	@$(SERVERS) run --mode $(TEST_MODE) --folder $(TEST_FOLDER) -- $(BIN)/pytest $(PYTEST_ARGS)
 
 check: ## Run the linters, the type checker and the import rules.
 	@$(PYTHON) dev/bootstrap.py test
@@ -60,7 +68,7 @@ fuzz: ## Fuzz the intake: hostile messages by the ten thousands, then atheris fo
 	@$(BIN)/python -m fuzz.fuzz_intake -max_total_time=$(FUZZ_SECONDS) .run/fuzz
 
 up: MODE ?= services
-up: ## Start the private servers and leave them running (MODE=services|embedded).
+up: ## Start the private servers and leave them running (MODE=services|embedded|next).
 	@$(PYTHON) dev/bootstrap.py $(MODE)
 	@$(SERVERS) up --mode $(MODE)
 

@@ -1,8 +1,8 @@
-"""Make the virtual environment `.venv`: `python3 dev/bootstrap.py embedded|services|test`.
+"""Make the virtual environment `.venv`: `python3 dev/bootstrap.py embedded|services|next|test`.
 
 Standard library only. First it names everything that the machine lacks, then it installs the locked
-packages. A stamp in the environment makes later runs instant. It is taken away first and written
-last, so that the run after an interrupted one starts afresh.
+packages; for `next` it also unpacks newer servers. A stamp in the environment makes later runs
+instant. It is taken away first and written last, so that the run after an interrupted one starts afresh.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ sys.path.insert(0, str(ROOT))
 
 import tomllib  # noqa: E402 - not in the Pythons that are turned away above
 
-from dev import machine  # noqa: E402 - needs the line above
+from dev import machine, newer_debian  # noqa: E402 - needs the line above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STAMP_KEYS = {"lock", "python", "packages", "project"}
-LOCK_OF_KIND = {"embedded": "embedded", "services": "dev", "test": "dev"}
+LOCK_OF_KIND = {"embedded": "embedded", "services": "dev", "next": "dev", "test": "dev"}
 
 
 def main() -> int:
@@ -59,6 +59,8 @@ def main() -> int:
             return 2
         if installing:
             _install(lock)
+        if kind == "next" and not _prepare_newer_servers():
+            return 2
     return 0
 
 
@@ -69,17 +71,31 @@ def _lock_for(kind: str) -> str:
 
 
 def _prepare_machine(kind: str, *, installing: bool) -> bool:
-    lacks = machine.find_lacks(kind=kind, installing=installing, folder=ROOT)
+    lacks = _find_lacks(kind, installing=installing)
     packages = list(dict.fromkeys(lack.package for lack in lacks if lack.package))
     beyond_us = [lack for lack in lacks if not lack.package]
     may_install = kind != "embedded" and os.geteuid() == 0 and machine.find_program("apt-get")
     if lacks and not beyond_us and may_install:
         with _step(f"Debian packages: {' '.join(packages)}"):
             machine.install(packages, log=LOG)
-        lacks = machine.find_lacks(kind=kind, installing=installing, folder=ROOT)
+        lacks = _find_lacks(kind, installing=installing)
     if lacks:
         _explain(lacks, packages)
     return not lacks
+
+
+def _find_lacks(kind: str, *, installing: bool) -> list[machine.Lack]:
+    lacks = machine.find_lacks(kind=kind, installing=installing, folder=ROOT)
+    return [*lacks, *newer_debian.find_lacks()] if kind == "next" else lacks
+
+
+def _prepare_newer_servers() -> bool:
+    try:
+        newer_debian.prepare(_step, log=LOG)
+    except newer_debian.NewerDebianError as error:
+        _say(f"error: {error}")
+        return False
+    return True
 
 
 def _explain(lacks: list[machine.Lack], packages: list[str]) -> None:

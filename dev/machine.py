@@ -61,7 +61,7 @@ def _is_stub(program: Path) -> bool:
 
 
 def find_lacks(*, kind: str, installing: bool, folder: Path) -> list[Lack]:
-    """List what is missing for `embedded`, `services` or `test`.
+    """List what is missing for `embedded`, `services`, `next` or `test`.
 
     `installing` says that packages are about to be installed, which needs room, `ensurepip` and,
     but for `embedded`, a compiler.
@@ -70,7 +70,7 @@ def find_lacks(*, kind: str, installing: bool, folder: Path) -> list[Lack]:
     if installing:
         lacks += _venv_modules()
     if kind != "embedded":
-        lacks += _servers()
+        lacks += _servers() if kind != "next" else []
         lacks += _compiler() if installing else []
     if kind == "test":
         lacks += _browser()

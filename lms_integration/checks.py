@@ -12,11 +12,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from lms_integration.conf import tombstone_days
+from lms_integration.conf import history_days, tombstone_days, writes_platform_history
 from lms_integration.deploy_rules import Problem, find_problems
 from lms_integration.deployment import AskedFor, deploy_settings, excess_right_problems
 from lms_integration.fields import MYSQL_KEY_COLLATION
 from lms_integration.models import (
+    OverviewChange,
     OverviewMark,
     OverviewProjection,
     OverviewRemoval,
@@ -24,6 +25,7 @@ from lms_integration.models import (
     OverviewSuspect,
     RebuildRecord,
 )
+from lms_integration.sql_roles import PLATFORM_HISTORY_TABLE
 
 #: Columns that tell courses apart in the pipeline's own tables: (table, column).
 KEY_COLUMNS = (
@@ -33,6 +35,7 @@ KEY_COLUMNS = (
     (RebuildRecord._meta.db_table, "course_key"),
     (OverviewSuspect._meta.db_table, "course_key"),
     (OverviewRemoval._meta.db_table, "course_key"),
+    (OverviewChange._meta.db_table, "course_key"),
 )
 
 
@@ -54,11 +57,13 @@ def check_databases(
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """Return which of our settings cannot be used."""
-    try:
-        tombstone_days()
-    except ImproperlyConfigured as error:
-        return [checks.Error(str(error), id="overview.E005")]
-    return []
+    messages: list[checks.CheckMessage] = []
+    for read, check_id in ((tombstone_days, "overview.E005"), (history_days, "overview.E006")):
+        try:
+            read()
+        except ImproperlyConfigured as error:
+            messages.append(checks.Error(str(error), id=check_id))
+    return messages
 
 
 def check_deployment(
@@ -76,10 +81,11 @@ def _message(problem: Problem) -> checks.CheckMessage:
 
 
 def database_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:
-    """Return what is wrong with one database: strict mode, isolation, collation, version."""
+    """Return what is wrong with one database: strict mode, isolation, collation, version, tables."""
     if connection.vendor != "mysql":
-        return []
+        return _platform_history_messages(connection)
     return [
+        *_platform_history_messages(connection),
         *_version_messages(connection),
         *_strict_mode_messages(connection),
         *_isolation_messages(connection),
@@ -143,6 +149,21 @@ def _collation_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMes
         )
         for table, column in KEY_COLUMNS
         if (collation := _collation(connection, table, column)) not in (None, MYSQL_KEY_COLLATION)
+    ]
+
+
+def _platform_history_messages(connection: BaseDatabaseWrapper) -> list[checks.CheckMessage]:
+    if not writes_platform_history():
+        return []
+    if PLATFORM_HISTORY_TABLE in connection.introspection.table_names():
+        return []
+    return [
+        checks.Error(
+            f"OVERVIEW_WRITE_PLATFORM_HISTORY is on, but database {connection.alias!r} has no table "
+            f"{PLATFORM_HISTORY_TABLE}: no overview could be written",
+            hint="Run migrate (Open edX's own where the tables are the platform's), or switch it off.",
+            id="overview.E007",
+        )
     ]
 
 

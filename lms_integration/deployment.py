@@ -18,7 +18,7 @@ from lms_integration.deploy_rules import (
     broker_access,
     mongodb_access,
 )
-from lms_integration.sql_grants import excess_rights
+from lms_integration.sql_grants import excess_rights, held_grants
 from lms_integration.sql_roles import overview_tables
 
 _SERIALIZER_SETTINGS = (
@@ -91,8 +91,7 @@ def excess_right_problems(
     if connection.vendor != "mysql":
         return []
     with connection.cursor() as cursor:
-        cursor.execute("SHOW GRANTS")
-        grants = [str(row[0]) for row in cursor.fetchall()]
+        grants = held_grants(cursor, is_mariadb=getattr(connection, "mysql_is_mariadb", False))
     excess = excess_rights(grants, read_only_tables=overview_tables() if serves_web else ())
     if not excess:
         return []

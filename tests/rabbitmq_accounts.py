@@ -10,19 +10,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from dev.servers.catalogue import KINDS
 from dev.servers.control import Server, find_server
-from dev.servers.rabbitmq import VIRTUAL_HOST
-
-_TOOL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+from dev.servers.rabbitmq import VIRTUAL_HOST, control_program
 
 
 @contextmanager
 def rabbitmq_account(name: str, *, configure: str, write: str, read: str) -> Iterator[str]:
     """Make an account with these rights, give its URL, and take it away again."""
-    if not _TOOL.exists():
-        pytest.skip("no rabbitmqctl on this machine")
     server = find_server("rabbitmq", folder=Path(os.environ["OVERVIEW_TEST_SERVERS"]))
+    if not Path(control_program(server.place).argv[0]).exists():
+        pytest.skip("no rabbitmqctl on this machine")
     password = secrets.token_hex(16)  # no leading dash, which would be an option
     _control(server, "add_user", name, password)
     try:
@@ -35,10 +32,10 @@ def rabbitmq_account(name: str, *, configure: str, write: str, read: str) -> Ite
 
 
 def _control(server: Server, *arguments: str) -> None:
-    (*_, node) = KINDS["rabbitmq"].programs(server.place)
+    tool = control_program(server.place, *arguments)
     subprocess.run(
-        [str(_TOOL), "--quiet", *arguments],
-        env={**node.environment},
+        tool.argv,
+        env={**tool.environment},
         capture_output=True,
         check=True,
         timeout=60,

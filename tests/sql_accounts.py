@@ -1,4 +1,4 @@
-"""SQL accounts as ``overview grants`` prints them, made on the tests' private MariaDB."""
+"""SQL accounts as ``overview grants`` prints them, made on the tests' private MariaDB or MySQL."""
 
 import getpass
 import re
@@ -36,6 +36,25 @@ def printed_accounts(*roles: str) -> Iterator[Mapping[str, str]]:
             _drop_accounts(cursor)
 
 
+@contextmanager
+def granted_roles(account: str, *roles: str, right: str) -> Iterator[None]:
+    """Grant an account the first role, that one the next, and the last one a right on this database."""
+    names = [f"`{PREFIX}{role}`" for role in roles]
+    holders = [f"`{PREFIX}{account}`@`localhost`", *names]
+    with administrator() as cursor:
+        try:
+            for name, holder in zip(names, holders, strict=False):
+                cursor.execute(f"CREATE ROLE {name}")
+                cursor.execute(f"GRANT {name} TO {holder}")
+            cursor.execute(
+                f"GRANT {right} ON `{connection.settings_dict['NAME']}`.* TO {names[-1]}"
+            )
+            yield
+        finally:
+            for name in names:
+                cursor.execute(f"DROP ROLE IF EXISTS {name}")
+
+
 def printed_grants(*roles: str) -> list[str]:
     """Return the statements that the command prints for this database."""
     output = StringIO()
@@ -50,7 +69,7 @@ def printed_grants(*roles: str) -> list[str]:
 def administrator() -> Iterator[Any]:
     """Give a cursor of the server's administrator: whoever runs the private server, by its socket."""
     if connection.vendor != "mysql" or "unix_socket" not in connection.settings_dict["OPTIONS"]:
-        pytest.skip("only on the private MariaDB is an administrator at hand")
+        pytest.skip("only on a private server is an administrator at hand")
     admin = MySQLdb.connect(
         user=getpass.getuser(), unix_socket=connection.settings_dict["OPTIONS"]["unix_socket"]
     )

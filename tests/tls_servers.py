@@ -12,23 +12,34 @@ from amqp import AMQPError, Connection
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from dev.servers import mariadb, mongodb, rabbitmq
+from dev.servers import mariadb, mongodb, mysql, rabbitmq
 from dev.servers.errors import NotReadyError
-from dev.servers.folder import write_private
+from dev.servers.folder import Mode, write_private
 from dev.servers.kinds import Place, Program
 from dev.servers.ports import LOOPBACK
+from dev.servers.sql_server import SqlServer
 from tests.certificates import ServerFiles
 
 
-class TlsMariaDB(mariadb.MariaDB):
-    """Refuses TCP connections without TLS."""
+class TlsSqlServer(SqlServer):
+    """MariaDB or MySQL that refuses TCP connections without TLS."""
 
-    def __init__(self, files: ServerFiles) -> None:
+    def __init__(self, files: ServerFiles, *, mode: Mode) -> None:
         self._files = files
+        self._plain = mysql.MySQL() if mode is Mode.NEXT else mariadb.MariaDB()
+        self.name = self._plain.name
+
+    def install(self, place: Place) -> None:
+        """Make the system tables."""
+        self._plain.install(place)
+
+    def init_statements(self, *, password: str) -> list[str]:
+        """Give the statements of each start."""
+        return self._plain.init_statements(password=password)
 
     def programs(self, place: Place) -> list[Program]:
-        """Give mariadbd with its certificate."""
-        (server,) = super().programs(place)
+        """Give the server with its certificate."""
+        (server,) = self._plain.programs(place)
         options = (
             f"--ssl-cert={self._files.certificate}",
             f"--ssl-key={self._files.key}",

@@ -1,1 +1,1 @@
-"""Private MariaDB, RabbitMQ, Redis and MongoDB servers on this machine's loopback address."""
+"""Private MariaDB or MySQL, RabbitMQ, Redis and MongoDB servers on this machine's loopback address."""

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 
-from dev.servers import mariadb, mongodb, rabbitmq, redis
-from dev.servers.folder import SERVERS, Mode, RunFolder, write_private
+from dev.servers import mariadb, mongodb, mysql, rabbitmq, redis, sql_server
+from dev.servers.folder import SERVERS, SQL_SERVERS, Mode, RunFolder, write_private
 from dev.servers.kinds import Place, ServerKind
 
 KINDS: Mapping[str, ServerKind] = {
     kind.name: kind
-    for kind in (mariadb.MariaDB(), mongodb.MongoDB(), rabbitmq.RabbitMQ(), redis.Redis())
+    for kind in (
+        *(mariadb.MariaDB(), mysql.MySQL()),
+        *(mongodb.MongoDB(), rabbitmq.RabbitMQ(), redis.Redis()),
+    )
 }
 
 
@@ -23,7 +26,7 @@ def environment_of(folder: RunFolder) -> dict[str, str]:
     if folder.mode is Mode.EMBEDDED:
         database_url, broker_url = f"sqlite:///{folder.path}/overview.sqlite3", redis_url
     else:
-        database_url = mariadb.url(place_of(folder, "mariadb"))
+        database_url = sql_server.url(place_of(folder, SQL_SERVERS[folder.mode]))
         broker_url = rabbitmq.url(place_of(folder, "rabbitmq"))
     return {
         "OVERVIEW_DATABASE_URL": database_url,

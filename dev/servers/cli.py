@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dev.servers", description=__doc__)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--mode", type=Mode, help="embedded or services (the default)")
+    common.add_argument("--mode", type=Mode, help="embedded, services (the default) or next")
     common.add_argument("--folder", type=Path, help="the run folder; .run/<mode> unless given")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, sentence in (
@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, parents=[common], help=sentence)
     for name in ("start", "stop", "restart"):
         command = commands.add_parser(name, parents=[common], help=f"{name} one server")
-        command.add_argument("server", help="mariadb, mongodb, rabbitmq or redis")
+        command.add_argument(
+            "server", help="mariadb (in mode next mysql), mongodb, rabbitmq or redis"
+        )
     run = commands.add_parser("run", parents=[common], help="run a command with the servers up")
     run.add_argument("argv", nargs="+", metavar="COMMAND", help="after --")
     return parser

@@ -15,7 +15,7 @@ from threading import Event
 from dev.servers import processes
 from dev.servers.catalogue import KINDS, place_of, write_environment
 from dev.servers.errors import CancelledError, NotReadyError, ServerError, log_tail
-from dev.servers.folder import SERVERS, Record, RunFolder, locked, open_folder
+from dev.servers.folder import SERVERS, SQL_SERVERS, Record, RunFolder, locked, open_folder
 from dev.servers.kinds import Place, Program, ServerKind
 from dev.servers.ports import choose_ports, is_free
 from dev.servers.processes import ProcessIdentity
@@ -28,6 +28,12 @@ _LONGEST_POLL_SECONDS = 0.2
 def find_server(name: str, *, folder: Path) -> "Server":
     """Give a server of an existing run folder; ServerError when that folder has no such server."""
     return server_of(open_folder(folder), name)
+
+
+def find_sql_server(*, folder: Path) -> "Server":
+    """Give MariaDB or MySQL of an existing run folder, whichever it has; ServerError if neither."""
+    found = open_folder(folder)
+    return server_of(found, SQL_SERVERS.get(found.mode, "mariadb"))
 
 
 def server_of(folder: RunFolder, name: str) -> "Server":
@@ -56,7 +62,7 @@ class Server:
 
     @property
     def name(self) -> str:
-        """Its name: mariadb, mongodb, rabbitmq or redis."""
+        """Its name: mariadb or mysql, mongodb, rabbitmq, redis."""
         return self.kind.name
 
     @property

@@ -23,13 +23,18 @@ class Mode(StrEnum):
     EMBEDDED = "embedded"
     #: MariaDB, RabbitMQ, Redis and MongoDB: what tests and production use.
     SERVICES = "services"
+    #: The same with newer servers: MySQL for MariaDB, a later RabbitMQ.
+    NEXT = "next"
 
 
 #: Names of the servers of each mode, in the order in which they are listed.
 SERVERS = {
     Mode.EMBEDDED: ("mongodb", "redis"),
     Mode.SERVICES: ("mariadb", "mongodb", "rabbitmq", "redis"),
+    Mode.NEXT: ("mongodb", "mysql", "rabbitmq", "redis"),
 }
+#: The name of the SQL server of each mode that has one.
+SQL_SERVERS = {Mode.SERVICES: "mariadb", Mode.NEXT: "mysql"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.servers.folder import RunFolder
+from dev import newer_debian
+from dev.servers.errors import ServerError
+from dev.servers.folder import Mode, RunFolder
 from dev.servers.ports import LOOPBACK
 
 
@@ -35,6 +37,22 @@ class Place:
     def address(self) -> str:
         """Host and port for clients."""
         return f"{LOOPBACK}:{self.port}"
+
+    def command(self, *argv: str) -> list[str]:
+        """Give the command line of one of Debian's programs; in mode next it is a newer Debian's.
+
+        Raises ServerError where newer programs cannot be run.
+        """
+        if self.folder.mode is not Mode.NEXT:
+            return [*argv]
+        try:
+            return newer_debian.command(argv)
+        except newer_debian.NewerDebianError as error:
+            raise ServerError(f"{self.home.name}: {error}") from error
+
+    def debian_path(self, path: str) -> Path:
+        """Give where such a program lies, for whoever looks whether it is there."""
+        return newer_debian.path_of(path) if self.folder.mode is Mode.NEXT else Path(path)
 
 
 class ServerKind(ABC):

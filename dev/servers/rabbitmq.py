@@ -13,6 +13,8 @@ from dev.servers.ports import LOOPBACK
 
 USER = "overview"
 VIRTUAL_HOST = "overview"
+_CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+_EPMD = "/usr/bin/epmd"
 #: No busy waiting: on two cores the schedulers' spinning is taken from everybody else. The listener
 #: for other nodes would otherwise be open to the network.
 _ERLANG_OPTIONS = (
@@ -51,15 +53,17 @@ class RabbitMQ(ServerKind):
         The node would start an epmd as a daemon that outlives it and whose pid nobody knows; it
         uses ours when there is one.
         """
-        if not RABBITMQ_SERVER.exists():
+        if not place.debian_path(str(RABBITMQ_SERVER)).exists():
             raise ServerError(
                 "rabbitmq: no rabbitmq-server here; `python3 dev/bootstrap.py services` says more"
             )
         environment = _environment(place)
-        epmd = [_epmd(), "-port", str(place.ports["epmd"]), "-address", LOOPBACK]
+        epmd = ["-port", str(place.ports["epmd"]), "-address", LOOPBACK]
         return [
-            Program(name="epmd", argv=epmd, environment=environment),
-            Program(name=self.name, argv=[str(RABBITMQ_SERVER)], environment=environment),
+            Program(name="epmd", argv=place.command(_epmd(place), *epmd), environment=environment),
+            Program(
+                name=self.name, argv=place.command(str(RABBITMQ_SERVER)), environment=environment
+            ),
         ]
 
     def probe(self, place: Place) -> None:
@@ -78,6 +82,12 @@ class RabbitMQ(ServerKind):
         except (OSError, AMQPError) as error:
             connection.collect()
             raise NotReadyError(str(error)) from error
+
+
+def control_program(place: Place, *arguments: str) -> Program:
+    """Give RabbitMQ's command line tool, to be run on this node."""
+    argv = place.command(_CONTROL, "--quiet", *arguments)
+    return Program(name="rabbitmqctl", argv=argv, environment=_environment(place))
 
 
 def url(place: Place) -> str:
@@ -111,7 +121,9 @@ def _environment(place: Place) -> dict[str, str]:
     }
 
 
-def _epmd() -> str:
+def _epmd(place: Place) -> str:
+    if place.debian_path(_EPMD).exists():
+        return _EPMD
     found = find_program("epmd") or next(iter(glob("/usr/lib/erlang/erts-*/bin/epmd")), None)
     if found is None:
         raise ServerError("rabbitmq: no epmd here; it belongs to the package erlang-base")

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from dev.servers.catalogue import environment_of
@@ -59,6 +60,7 @@ def _run(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
     They are not unblocked afterwards either: an impatient second Ctrl-C must not leave servers behind.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
+    forwarding = _Forwarding()
     try:
         pid = os.posix_spawnp(
             command[0],
@@ -69,9 +71,7 @@ def _run(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
         )
     except OSError as error:
         raise ServerError(f"{command[0]}: {error.strerror}") from error
-    # A thread that some client has left behind blocks nothing: what it is given is passed on as well.
-    for number in _FORWARDED:
-        signal.signal(number, lambda number, _: _pass_on(number, pid))
+    forwarding.begin(pid)
     while True:
         arrived = signal.sigtimedwait({*_FORWARDED, signal.SIGCHLD}, _POLL_SECONDS)
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -80,6 +80,31 @@ def _run(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
             return code if code >= 0 else 128 - code
         if arrived and arrived.si_signo in _FORWARDED and arrived.si_code != _FROM_KERNEL:
             os.kill(pid, arrived.si_signo)
+
+
+class _Forwarding:
+    """Passes on what another thread is given: one that some client has left behind blocks nothing.
+
+    What comes while the command is being started is kept until then.
+    """
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._early: list[int] = []
+        for number in _FORWARDED:
+            signal.signal(number, self._on_signal)
+
+    def begin(self, pid: int) -> None:
+        """Name the process, and pass on what has come already."""
+        self._pid = pid
+        for number in self._early:
+            _pass_on(number, pid)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._pid is None:
+            self._early.append(number)
+        else:
+            _pass_on(number, self._pid)
 
 
 def _pass_on(number: int, pid: int) -> None:

@@ -24,10 +24,10 @@ from dev.authoring.index import SqlCourseIndex
 from dev.procfile import ProcfileProcesses
 from dev.servers.catalogue import environment_of
 from dev.servers.control import Server, server_of
-from dev.servers.folder import Mode, RunFolder, open_folder
+from dev.servers.folder import SQL_SERVERS, RunFolder, open_folder
 from dev.servers.group import servers_of, start_all, stop_all
-from dev.servers.mariadb import socket_path
-from dev.servers.rabbitmq import USER, VIRTUAL_HOST
+from dev.servers.rabbitmq import USER, VIRTUAL_HOST, control_program
+from dev.servers.sql_server import socket_path
 from dev.trials.onlooker import Onlooker
 from dev.trials.processes import children_of
 from dev.trials.restless_author import RestlessAuthor, Saves
@@ -63,7 +63,8 @@ _POLL_SECONDS = 0.05
 def private_servers() -> Iterator[RunFolder]:
     """Run servers that nobody else uses, beside those of the suite; a kill hurts no other test."""
     folder = Path(os.environ["OVERVIEW_TEST_SERVERS"])
-    mine = open_folder(folder.with_name(f"{folder.name}-faults"), mode=Mode.SERVICES)
+    mode = open_folder(folder).mode
+    mine = open_folder(folder.with_name(f"{folder.name}-faults"), mode=mode)
     servers = servers_of(mine)
     start_all(servers, report=_silent)
     try:
@@ -114,6 +115,11 @@ class Scene:
     def server(self, name: str) -> Server:
         """Return one of the private servers."""
         return server_of(self.folder, name)
+
+    @property
+    def sql_server(self) -> Server:
+        """The private MariaDB or MySQL."""
+        return self.server(SQL_SERVERS[self.folder.mode])
 
     def more_processes(self, name: str, **environment: str) -> ProcfileProcesses:
         """Return further processes of the Procfile, with logs and variables of their own."""
@@ -180,8 +186,8 @@ class Scene:
 
     @contextmanager
     def administrator(self) -> Iterator[Any]:
-        """Give a cursor of MariaDB's administrator."""
-        path = socket_path(self.server("mariadb").place.home)
+        """Give a cursor of the SQL server's administrator."""
+        path = socket_path(self.sql_server.place.home)
         admin = MySQLdb.connect(user=getpass.getuser(), unix_socket=str(path), db=_DATABASE)
         admin.autocommit(True)
         try:
@@ -203,17 +209,10 @@ class Scene:
 
     def rabbitmqctl(self, *arguments: str) -> None:
         """Do what an administrator does on the private node."""
-        place = self.server("rabbitmq").place
+        tool = control_program(self.server("rabbitmq").place, *arguments)
         subprocess.run(
-            ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", *arguments],
-            env={
-                **os.environ,
-                "HOME": str(place.home),
-                "RABBITMQ_NODENAME": "overview@localhost",
-                "RABBITMQ_CONF_ENV_FILE": str(place.home / "rabbitmq-env.conf"),
-                "ERL_EPMD_PORT": str(place.ports["epmd"]),
-                "ERL_EPMD_ADDRESS": "127.0.0.1",
-            },
+            tool.argv,
+            env={**tool.environment},
             check=True,
             capture_output=True,
             timeout=60,
@@ -265,8 +264,8 @@ class Scene:
 
     @contextmanager
     def administrator_without_database(self) -> Iterator[Any]:
-        """Give a cursor of MariaDB's administrator, before there is a database."""
-        path = socket_path(self.server("mariadb").place.home)
+        """Give a cursor of the SQL server's administrator, before there is a database."""
+        path = socket_path(self.sql_server.place.home)
         admin = MySQLdb.connect(user=getpass.getuser(), unix_socket=str(path))
         try:
             yield admin.cursor()

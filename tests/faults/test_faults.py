@@ -162,24 +162,24 @@ def test_connections_that_end_in_a_black_hole_are_given_up_and_made_anew(scene: 
             mark_without_an_event(seconds=QUIET_SECONDS)
 
 
-# MariaDB
+# MariaDB or MySQL
 
 
-def test_mariadb_restarted_is_outlived_by_every_process(scene: Scene):
+def test_a_sql_server_restarted_is_outlived_by_every_process(scene: Scene):
     with scene.publishing() as author:
-        scene.server("mariadb").restart()
+        scene.sql_server.restart()
         author.wait_for_saves(5)
 
 
-def test_mariadb_killed_in_mid_transaction_leaves_no_half_written_course(scene: Scene):
+def test_a_sql_server_killed_in_mid_transaction_leaves_no_half_written_course(scene: Scene):
     with scene.publishing() as author:
         with frozen_in_a_transaction(scene):
-            scene.server("mariadb").kill()
-        scene.server("mariadb").start()
+            scene.sql_server.kill()
+        scene.sql_server.start()
         author.wait_for_saves(5)
 
 
-def test_mariadb_that_takes_no_writes_for_a_while_delays_rows_and_loses_none(scene: Scene):
+def test_a_sql_server_that_takes_no_writes_for_a_while_delays_rows_and_loses_none(scene: Scene):
     with scene.publishing() as author, scene.administrator() as cursor:
         cursor.execute("SET GLOBAL read_only = 1")
         try:

@@ -39,13 +39,13 @@ def runs_of(name: str) -> list[OverviewRebuildRun]:
 def test_beat_sends_the_internal_jobs_while_the_database_is_away_and_the_schedule_afterwards(
     scene: Scene,
 ):
-    scene.server("mariadb").stop()
+    scene.sql_server.stop()
     try:
         wait_for(lambda: _COMPLAINT in scene.processes.log("beat"), "the complaint")
         swept = scene.processes.log("beat").count(_SWEPT)
         wait_for(lambda: scene.processes.log("beat").count(_SWEPT) > swept + 3, "sweeps")
     finally:
-        scene.server("mariadb").start()
+        scene.sql_server.start()
     wait_for(lambda: bool(due_entry("AwayX")), "the database")
 
     wait_for(lambda: bool(runs_of("AwayX")), "the run")

@@ -17,18 +17,31 @@ from lms_integration.events import CoursePublished
 from lms_integration.models import (
     CourseOverview,
     DatabaseIdentity,
+    OverviewChange,
     OverviewMark,
     OverviewState,
     OverviewTombstone,
 )
 from lms_integration.platform_tables.models import CourseEnrollment
-from lms_integration.sql_roles import SqlRole, overview_tables, table_rights
+from lms_integration.signalling import Signaller
+from lms_integration.sql_roles import (
+    PLATFORM_HISTORY_TABLE,
+    SqlRole,
+    overview_tables,
+    table_rights,
+)
 from overview_worker.bootstrap import Dependencies
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.intake_store import DjangoIntakeStore
 from overview_worker.rebuild import RebuildOutcome, rebuild_overviews
 from overview_worker.sweeper import sweep
-from tests.sql_accounts import printed_accounts, printed_grants, signed_in
+from tests.sql_accounts import (
+    PREFIX,
+    granted_roles,
+    printed_accounts,
+    printed_grants,
+    signed_in,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,7 +53,8 @@ ACCESS_DENIED = {1142, 1143, 1044}
 
 @pytest.fixture
 def accounts():
-    with printed_accounts("migrator", "worker", "reader", "admin", "publisher") as passwords:
+    roles = ("migrator", "worker", "reader", "admin", "publisher", "signaller")
+    with printed_accounts(*roles) as passwords:
         yield passwords
 
 
@@ -205,7 +219,8 @@ def test_the_migrator_changes_the_schema_of_this_database_alone(accounts):
 
 
 @pytest.mark.parametrize(
-    ("role", "serves_web"), [("worker", False), ("reader", True), ("publisher", False)]
+    ("role", "serves_web"),
+    [("worker", False), ("reader", True), ("publisher", False), ("signaller", False)],
 )
 def test_the_doctor_finds_no_right_too_many(accounts, role, serves_web):
     with signed_in(role, accounts[role]):
@@ -224,6 +239,56 @@ def test_the_doctor_tells_a_worker_who_serves_the_web(accounts):
         (problem,) = excess_right_problems(connection, serves_web=True)
 
     assert "INSERT on " in problem.what
+
+
+@pytest.mark.parametrize("active", [False, True], ids=["not taken on", "taken on"])
+def test_the_doctor_finds_rights_that_come_by_a_role_of_a_role(accounts, active):
+    with (
+        granted_roles("worker", "outer", "inner", right="DROP"),
+        signed_in("worker", accounts["worker"]),
+        connection.cursor() as cursor,
+    ):
+        if active:
+            cursor.execute(f"SET ROLE `{PREFIX}outer`")
+        before = active_role(cursor)
+        (problem,) = excess_right_problems(connection)
+        after = active_role(cursor)
+
+    assert "DROP on " in problem.what
+    assert "SELECT on " not in problem.what
+    assert after == before
+
+
+def active_role(cursor) -> object:
+    cursor.execute("SELECT CURRENT_ROLE()")
+    return cursor.fetchone()[0]
+
+
+def test_the_signaller_notes_what_it_has_told_and_can_change_no_more(accounts):
+    change = OverviewChange.objects.create(
+        course_key=KEY, row_seq=1, kind="deleted", changed_at=LONG_AGO
+    )
+
+    with signed_in("signaller", accounts["signaller"]):
+        signaller = Signaller()
+        signaller.register(from_now=False)
+        assert signaller.tell_waiting().told_count == 1
+        signaller.release()
+        assert refused("UPDATE overview_change SET columns = '{}'")
+        assert refused("DELETE FROM overview_change")
+        assert refused("SELECT * FROM overview_mark")
+
+    change.refresh_from_db()
+    assert change.signalled_at is not None
+
+
+def test_the_worker_may_add_to_open_edxs_history_only_where_that_is_wanted():
+    table = f"`{PLATFORM_HISTORY_TABLE}`"
+    with override_settings(OVERVIEW_WRITE_PLATFORM_HISTORY=True):
+        wanted = [line for line in printed_grants("worker") if table in line]
+
+    assert [line.partition(" ON ")[0] for line in wanted] == ["GRANT INSERT"]
+    assert not any(table in line for line in printed_grants("worker"))
 
 
 def test_every_table_of_the_pipeline_is_granted_to_workers_and_readers():

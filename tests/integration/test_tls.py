@@ -1,6 +1,6 @@
 """TLS to all four servers: the right authority works, a wrong one, a wrong name and no TLS do not.
 
-MariaDB, RabbitMQ and MongoDB are started here with certificates made for them. The Redis of the wheel
+MariaDB or MySQL, RabbitMQ and MongoDB are started here with certificates made for them. The Redis of the wheel
 was built without TLS, so it has a TLS listener before it, as Redis had before version 6.
 """
 
@@ -21,10 +21,10 @@ from pymongo.errors import PyMongoError
 from dev.servers.control import Server
 from dev.servers.folder import Mode, open_folder
 from dev.servers.kinds import ServerKind
-from dev.servers.mariadb import DATABASE, USER
 from dev.servers.ports import LOOPBACK
 from dev.servers.rabbitmq import USER as RABBITMQ_USER
 from dev.servers.rabbitmq import VIRTUAL_HOST
+from dev.servers.sql_server import DATABASE, USER
 from lms_integration.broker import (
     broker_connection,
     open_connection,
@@ -35,7 +35,7 @@ from lms_integration.deploy_rules import broker_access, mongodb_access
 from lms_integration.settings import database_settings
 from overview_worker.modulestore.mongo import MongoConf, connect
 from tests.certificates import Authority
-from tests.tls_servers import TlsMariaDB, TlsMongoDB, TlsRabbitMQ, tls_in_front
+from tests.tls_servers import TlsMongoDB, TlsRabbitMQ, TlsSqlServer, tls_in_front
 
 pytestmark = pytest.mark.service
 
@@ -71,7 +71,7 @@ def stranger(folder: Path) -> Authority:
 @pytest.fixture(scope="module")
 def started(folder: Path) -> Iterator[Callable[[ServerKind], Server]]:
     servers: list[Server] = []
-    run_folder = open_folder(folder / "servers", mode=Mode.SERVICES)
+    run_folder = open_folder(folder / "servers", mode=mode_of_the_suite())
 
     def start(kind: ServerKind) -> Server:
         servers.append(Server(run_folder, kind))
@@ -84,9 +84,9 @@ def started(folder: Path) -> Iterator[Callable[[ServerKind], Server]]:
 
 
 @pytest.fixture(scope="module")
-def mariadb(started, authority: Authority, stranger: Authority) -> TlsServer:
-    server = started(TlsMariaDB(authority.certify(LOOPBACK)))
-    secret = server.folder.secret("mariadb")
+def sql_server(started, authority: Authority, stranger: Authority) -> TlsServer:
+    server = started(TlsSqlServer(authority.certify(LOOPBACK), mode=mode_of_the_suite()))
+    secret = server.folder.secret(server.name)
     plain = f"mysql://{USER}:{secret}@{LOOPBACK}:{server.port}/{DATABASE}"
     return TlsServer(
         authority=authority.file,
@@ -138,6 +138,10 @@ def mongodb(started, authority: Authority, stranger: Authority) -> TlsServer:
     )
 
 
+def mode_of_the_suite() -> Mode:
+    return open_folder(Path(os.environ["OVERVIEW_TEST_SERVERS"])).mode
+
+
 def ca_option(ca: Path | None) -> str:
     return "" if ca is None else f"?ssl_ca_certs={ca}"
 
@@ -170,7 +174,7 @@ def use_mongodb(url: str) -> object:
         return client.admin.command("ping")["ok"]
 
 
-@pytest.fixture(params=["mariadb", "rabbitmq", "redis", "mongodb"])
+@pytest.fixture(params=["sql_server", "rabbitmq", "redis", "mongodb"])
 def server(request) -> Any:
     return request.getfixturevalue(request.param)
 

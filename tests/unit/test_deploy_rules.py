@@ -194,6 +194,10 @@ TO = "TO `worker`@`%` IDENTIFIED BY PASSWORD '*00'"
         ),
         (f"GRANT PROCESS ON *.* {TO}", ("PROCESS on *.*",)),
         ("GRANT `some_role` TO `worker`@`%`", ()),
+        (
+            "GRANT `a`@`%`,`b`@`%` TO `worker`@`%` WITH ADMIN OPTION",
+            ("ADMIN OPTION on `a`@`%`,`b`@`%`",),
+        ),
         ("GRANT PROXY ON ''@'%' TO 'root'@'localhost' WITH GRANT OPTION", ()),
     ],
 )

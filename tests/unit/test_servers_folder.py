@@ -1,12 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from dev.servers.catalogue import environment_of, write_environment
-from dev.servers.control import find_server
+from dev.servers.control import find_server, find_sql_server
 from dev.servers.errors import ServerError
-from dev.servers.folder import Mode, Record, open_folder
+from dev.servers.folder import SERVERS, Mode, Record, open_folder
 from dev.servers.processes import ProcessIdentity
 
 PROCESS = ProcessIdentity(pid=1, start_ticks=2, boot_id="boot")
@@ -57,6 +58,20 @@ def test_the_embedded_environment_needs_no_mariadb_and_no_rabbitmq(tmp_path: Pat
     assert environment["OVERVIEW_BROKER_URL"] == "redis://127.0.0.1:20001/0"
     assert environment["OVERVIEW_MONGODB_URL"] == "mongodb://127.0.0.1:20002/?replicaSet=overview"
     assert environment["OVERVIEW_TEST_SERVERS"] == str(tmp_path)
+
+
+def test_the_next_line_up_has_mysql_for_mariadb(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path, mode=Mode.NEXT)
+    for number, name in enumerate(SERVERS[Mode.NEXT]):
+        folder.save(name, Record(ports={"client": 20_001 + number}))
+
+    environment = environment_of(folder)
+
+    assert environment["OVERVIEW_DATABASE_URL"].endswith(
+        f"?unix_socket={quote(str(tmp_path / 'mysql' / 'mysql.sock'), safe='')}"
+    )
+    assert environment["OVERVIEW_BROKER_URL"].startswith("amqp://")
+    assert find_sql_server(folder=tmp_path).name == "mysql"
 
 
 def test_no_environment_is_written_before_every_server_has_its_port(tmp_path: Path) -> None:
