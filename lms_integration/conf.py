@@ -12,6 +12,8 @@ from lms_integration.events import DEFAULT_SOURCE
 
 #: Certificates and enrolment lists name a deleted course by its tombstone: for so many days at least.
 MIN_TOMBSTONE_DAYS = 30
+#: What changed is kept for so many days at least: somebody looks after a weekend.
+MIN_HISTORY_DAYS = 7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,3 +59,33 @@ def tombstone_days() -> int:
 def deep_check_count() -> int:
     """Return ``OVERVIEW_DEEP_CHECK_PER_MINUTE``: courses compared column by column; 0 for none."""
     return int(getattr(settings, "OVERVIEW_DEEP_CHECK_PER_MINUTE", 500))
+
+
+def upgrades_by_itself() -> bool:
+    """Return ``OVERVIEW_AUTO_UPGRADE``: a newer release has every row rebuilt as soon as it runs."""
+    return bool(getattr(settings, "OVERVIEW_AUTO_UPGRADE", True))
+
+
+def announces_changes() -> bool:
+    """Return ``OVERVIEW_ANNOUNCE_CHANGES``: whether changes of rows are announced on the exchange."""
+    return bool(getattr(settings, "OVERVIEW_ANNOUNCE_CHANGES", True))
+
+
+def writes_platform_history() -> bool:
+    """Return ``OVERVIEW_WRITE_PLATFORM_HISTORY``: whether Open edX's own history is written too."""
+    return bool(getattr(settings, "OVERVIEW_WRITE_PLATFORM_HISTORY", False))
+
+
+def history_days() -> int:
+    """Return ``OVERVIEW_HISTORY_DAYS``: how long changes of rows are kept, in days.
+
+    Raises:
+        ImproperlyConfigured: less than ``MIN_HISTORY_DAYS``, or no whole number.
+    """
+    days = getattr(settings, "OVERVIEW_HISTORY_DAYS", 365)
+    if type(days) is not int or days < MIN_HISTORY_DAYS:
+        raise ImproperlyConfigured(
+            f"OVERVIEW_HISTORY_DAYS is {days!r}: a whole number of days is expected, at least "
+            f"{MIN_HISTORY_DAYS}"
+        )
+    return days

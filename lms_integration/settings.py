@@ -81,11 +81,15 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
 # As in Open edX: an account that has not been activated is served all the same.
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+AUTHENTICATION_BACKENDS = ["lms_integration.http.sessions.Accounts"]
+SESSION_ENGINE = "lms_integration.http.sessions"
 
 #: Set ``OVERVIEW_PLATFORM_TABLES=existing`` where the database is a platform's: then ``migrate`` makes
 #: our own tables only.
 OVERVIEW_PLATFORM_TABLES_EXIST = os.environ.get("OVERVIEW_PLATFORM_TABLES", "") == "existing"
+if not OVERVIEW_PLATFORM_TABLES_EXIST:
+    # There its tables might be the platform's; without it beat has the internal jobs alone.
+    INSTALLED_APPS.insert(INSTALLED_APPS.index("lms_integration"), "django_celery_beat")
 DATABASE_ROUTERS = ["lms_integration.migration_router.MigrationRouter"]
 
 #: Absolute URL of the LMS, for links in answers.

@@ -8,9 +8,12 @@ request paths pay no query for them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 #: Open edX's default mode: what a course without any mode offers.
 _DEFAULT_MODE: Mapping[str, Any] = {
@@ -94,8 +97,9 @@ class SiteSettings:
         return bool(self.features.get(name, name in _ON_BY_DEFAULT))
 
 
+@cache
 def site_settings() -> SiteSettings:
-    """Return the settings as they are now."""
+    """Return the settings of the process; read anew where Django says that one was changed."""
     root = str(_setting("LMS_ROOT_URL", "http://localhost:8000")).rstrip("/")
     return SiteSettings(
         platform_name=_setting("PLATFORM_NAME", "Open edX"),
@@ -122,6 +126,11 @@ def site_settings() -> SiteSettings:
         marketing_urls=_setting("MKTG_URLS", {}),
         features=_setting("FEATURES", {}),
     )
+
+
+@receiver(setting_changed)
+def _forget(**_: Any) -> None:
+    site_settings.cache_clear()
 
 
 def _image_base_url(lms_root_url: str) -> str:

@@ -4,19 +4,23 @@ Pages carry no script and no inline style; a policy holds browsers to that, what
 """
 
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages import get_messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.template.backends.utils import csrf_input
 from django.template.response import SimpleTemplateResponse
+from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from lms_integration.dashboard.links import image_origins, search_url
+from lms_integration.dashboard.templates import render
 from lms_integration.site_settings import SiteSettings, site_settings
 
 View = Callable[..., HttpResponseBase]
@@ -24,6 +28,7 @@ POLICY = "Content-Security-Policy"
 _LOCALES = Path(__file__).resolve().parent.parent / "locale"
 #: The language that the pages are written in.
 _SOURCE_LANGUAGE = "en"
+_NOBODY = AnonymousUser()
 
 
 def page(view: View) -> View:
@@ -78,15 +83,24 @@ def _is_translated(code: str) -> bool:
 def show(
     request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    """Render a page of the folder ``overview``, with what its frame needs."""
-    return render(request, f"overview/{template}", {**frame(), **context}, status=status)
+    """Render a page, with what its frame needs."""
+    return HttpResponse(render(template, {**_frame(request), **context}), status=status)
 
 
-def frame() -> dict[str, Any]:
-    """Return what the frame of every page shows."""
+def _frame(request: HttpRequest) -> dict[str, Any]:
+    """Return what the frame of every page shows; whoever asks is looked up where that is shown."""
     site = site_settings()
     search = search_url(site)
     return {
+        "csrf_input": partial(csrf_input, request),
+        "dashboard_url": reverse("dashboard"),
+        "is_bidi": translation.get_language_bidi(),
+        "messages": get_messages(request),
+        "page_language": translation.get_language(),
+        "page_name": request.resolver_match.url_name if request.resolver_match else None,
+        "path": request.path,
         "platform_name": site.platform_name,
         "search_url": site.lms_root_url + search if search.startswith("/") else search,
+        "site_navigation": translation.pgettext("name of a navigation", "Site"),
+        "user": getattr(request, "user", _NOBODY),
     }

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.core.paginator import Page, Paginator
@@ -17,6 +18,7 @@ from lms_integration.learners.enrolled import EnrolledCourse, enrolled_courses, 
 from lms_integration.learners.standing import unreached_requirements
 from lms_integration.models import CourseOverview
 from lms_integration.platform_tables.models import BlockCompletion, CourseEnrollment, Schedule
+from lms_integration.prepared_queries import Parameter, PreparedQuery, moment, number
 from lms_integration.site_settings import SiteSettings
 
 #: Columns of the overview that both are made of: names, dates, image, certificates, prerequisites.
@@ -72,25 +74,71 @@ class ListedPage:
     """One page of a learner's enrolments, and how many there are by status."""
 
     courses: Sequence[ListedCourse]
-    page: Page[CourseEnrollment]
+    page: Page[int]
     counts: Mapping[Status, int]
 
 
 def listed_page(user_id: int, choice: Choice, *, site: SiteSettings, now: datetime) -> ListedPage:
     """Return a page of the dashboard: two queries."""
-    mine = _of_orgs(_active(user_id), site.course_orgs)
-    counts = _counts(mine, choice, now=now)
-    chosen = _ordered(_containing(mine, choice.text).filter(_has(choice.status, now=now)), choice)
-    paginator = Paginator(_with_columns(chosen, CARD_COLUMNS, user_id, site), PAGE_SIZE)
-    paginator.count = counts[choice.status]  # or it would be asked for once more
-    page = paginator.get_page(choice.page or 1)
-    return ListedPage(courses=_listed(page.object_list), page=page, counts=counts)
+    chosen = None  # all of them, for which the queries are prepared
+    if choice.text or site.course_orgs:
+        chosen = _containing(_of_orgs(_active(user_id), site.course_orgs), choice.text)
+    counts = _counts(
+        _COUNTS_OF_ALL.rows(user_id=user_id, now=now)
+        if chosen is None
+        else _counted(chosen, now=now)
+    )
+    page = Paginator(range(counts[choice.status]), PAGE_SIZE).get_page(choice.page or 1)
+    shape = _PageShape(
+        status=choice.status,
+        order=choice.order,
+        columns=CARD_COLUMNS,
+        offset=PAGE_SIZE * (page.number - 1),
+        with_schedule=site.duration_limits_as_of is not None,
+    )
+    rows = (
+        _page_of_all(shape).rows(user_id=user_id, now=now)
+        if chosen is None
+        else _page_rows(chosen, shape, user_id=user_id, now=now)
+    )
+    return ListedPage(courses=_listed(rows), page=page, counts=counts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _PageShape:
+    """What the statement of a page depends on, besides its parameters."""
+
+    status: Status
+    order: Order
+    columns: Sequence[str]  #: of the overviews
+    offset: int  #: so many courses stand on the pages before
+    with_schedule: bool
+
+
+def _page_rows(
+    rows: QuerySet[CourseEnrollment],
+    shape: _PageShape,
+    *,
+    user_id: int | Parameter,
+    now: datetime | Parameter,
+) -> QuerySet[CourseEnrollment]:
+    chosen = _ordered(rows.filter(_has(shape.status, now=now)), shape.order)
+    read = _with_columns(chosen, shape.columns, user_id, with_schedule=shape.with_schedule)
+    return read[shape.offset : shape.offset + PAGE_SIZE]
+
+
+@lru_cache(maxsize=128)
+def _page_of_all(shape: _PageShape) -> PreparedQuery[CourseEnrollment]:
+    """Return the query of a page on which nothing was searched for."""
+    user_id, now = number("user_id"), moment("now")
+    return PreparedQuery(lambda: _page_rows(_active(user_id), shape, user_id=user_id, now=now))
 
 
 def home_courses(user_id: int, *, site: SiteSettings) -> Sequence[ListedCourse]:
     """Return all active enrolments, newest first, each with its last completed block: one query."""
     mine = _of_orgs(_active(user_id), site.course_orgs)
-    rows = _with_columns(mine, HOME_COLUMNS, user_id, site)
+    with_schedule = site.duration_limits_as_of is not None
+    rows = _with_columns(mine, HOME_COLUMNS, user_id, with_schedule=with_schedule)
     return _listed(rows.annotate(resume_block=_last_completed_block()).order_by("-created", "-id"))
 
 
@@ -138,19 +186,23 @@ def required_courses(course: CourseOverview) -> Sequence[str]:
     return [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
 
 
-def _active(user_id: int) -> QuerySet[CourseEnrollment]:
+def _active(user_id: int | Parameter) -> QuerySet[CourseEnrollment]:
     return CourseEnrollment.objects.filter(user_id=user_id, is_active=True)
 
 
 def _with_columns(
-    rows: QuerySet[CourseEnrollment], columns: Iterable[str], user_id: int, site: SiteSettings
+    rows: QuerySet[CourseEnrollment],
+    columns: Iterable[str],
+    user_id: int | Parameter,
+    *,
+    with_schedule: bool,
 ) -> QuerySet[CourseEnrollment]:
     """Return enrolments with what is shown of their courses; schedules where access can expire."""
     read = enrolled_courses(
         rows,
         columns=(*columns, _THUMBNAIL),
         with_row_seq=False,
-        with_schedule=site.duration_limits_as_of is not None,
+        with_schedule=with_schedule,
     )
     unreached = unreached_requirements(user_id).filter(course_id=OuterRef("course_id"))
     return read.select_related("overview__image_set").annotate(is_unfulfilled=Exists(unreached))
@@ -171,7 +223,7 @@ _IS_DELETED = Q(overview__version__isnull=True, tombstone__deleted_at__isnull=Fa
 _IS_UNKNOWN = Q(overview__version__isnull=True, tombstone__deleted_at__isnull=True)
 
 
-def _has(status: Status, *, now: datetime) -> Q:
+def _has(status: Status, *, now: datetime | Parameter) -> Q:
     """Return the condition of a status; ``words.status_of`` says the same of one course."""
     has_begun = Q(overview__start__isnull=True) | Q(overview__start__lt=now)
     runs_on = _IS_THERE & (Q(overview__end__isnull=True) | Q(overview__end__gte=now))
@@ -186,19 +238,25 @@ def _has(status: Status, *, now: datetime) -> Q:
             return Q()
 
 
-def _counts(
-    rows: QuerySet[CourseEnrollment], choice: Choice, *, now: datetime
-) -> Mapping[Status, int]:
-    """Return how many courses each status would list with the text that was searched for."""
-    found = _containing(rows, choice.text).aggregate(
-        **{
-            status.value: Count("pk", filter=_has(status, now=now))
-            for status in Status
-            if status is not Status.ALL
-        }
-    )
-    counts = {Status(name): count for name, count in found.items()}
-    return {Status.ALL: sum(counts.values()), **counts}
+#: The statuses that share out all enrolments.
+_PARTS = tuple(status for status in Status if status is not Status.ALL)
+
+
+def _counted(
+    rows: QuerySet[CourseEnrollment], *, now: datetime | Parameter
+) -> QuerySet[CourseEnrollment, tuple[int, ...]]:
+    """Return the query of one learner's number of courses by status; no row for no enrolment."""
+    counts = {part.value: Count("pk", filter=_has(part, now=now)) for part in _PARTS}
+    return rows.values("user_id").annotate(**counts).values_list(*counts)
+
+
+_COUNTS_OF_ALL = PreparedQuery(lambda: _counted(_active(number("user_id")), now=moment("now")))
+
+
+def _counts(rows: Iterable[tuple[int, ...]]) -> Mapping[Status, int]:
+    """Return how many courses each status lists."""
+    counts = next(iter(rows), (0,) * len(_PARTS))
+    return {Status.ALL: sum(counts), **dict(zip(_PARTS, counts, strict=True))}
 
 
 def _containing(rows: QuerySet[CourseEnrollment], text: str) -> QuerySet[CourseEnrollment]:
@@ -214,9 +272,9 @@ def _containing(rows: QuerySet[CourseEnrollment], text: str) -> QuerySet[CourseE
     return rows
 
 
-def _ordered(rows: QuerySet[CourseEnrollment], choice: Choice) -> QuerySet[CourseEnrollment]:
+def _ordered(rows: QuerySet[CourseEnrollment], order: Order) -> QuerySet[CourseEnrollment]:
     newest = (F("created").desc(), F("id").desc())
-    match choice.order:
+    match order:
         case Order.NAME:
             return rows.order_by(_name(), *newest)
         case Order.START:

@@ -4,21 +4,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from lms_integration.dashboard.pages import frame, page
+from lms_integration.dashboard.pages import page, show
 
 
 class SignIn(LoginView):
     """Asks for username and password; goes on to ``next`` where that is on this host."""
 
-    template_name = "overview/login.html"
     redirect_authenticated_user = True
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Return the form, and what the frame of a page needs."""
-        return {**frame(), **super().get_context_data(**kwargs)}
+    def render_to_response(self, context: dict[str, Any], **_: Any) -> HttpResponse:
+        """Show the form."""
+        return show(self.request, "login.html", context)
 
 
 class SignOut(LogoutView):

@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from lms_integration.dashboard.cards import Card, card_of, courses_to_name
@@ -16,7 +16,8 @@ from lms_integration.dashboard.choices import Choice, Order, Status, choice_of
 from lms_integration.dashboard.details import details_by_course
 from lms_integration.dashboard.pages import page, show
 from lms_integration.dashboard.queries import ListedPage, course_names, listed_page
-from lms_integration.dashboard.words import status_in_words
+from lms_integration.dashboard.sentences import gettext
+from lms_integration.dashboard.words import found_in_words, status_in_words
 from lms_integration.learners.standing import standing_of
 from lms_integration.site_settings import site_settings
 
@@ -53,6 +54,7 @@ class Tab:
 
     words: str
     count: int
+    noun: str  #: of what the count is, in singular or plural
     query: str
     is_current: bool
 
@@ -71,14 +73,22 @@ def dashboard_context(cards: Sequence[Card], listed: ListedPage, choice: Choice)
     return {
         "cards": cards,
         "choice": choice,
+        "found": found_in_words(listed.page),
         "has_any": listed.counts[Status.ALL] > 0,
         "orders": _orders(choice),
-        "page": listed.page,
         "page_links": _page_links(listed, choice),
         "tabs": _tabs(listed, choice),
+        "title": _title(listed.page.number),
         "next_query": _neighbour(listed, choice, step=1),
         "previous_query": _neighbour(listed, choice, step=-1),
     }
+
+
+def _title(page_number: int) -> str:
+    words = gettext("My courses")
+    if page_number == 1:
+        return words
+    return f"{words} ({gettext('page %(number)s') % {'number': page_number}})"
 
 
 def _tabs(listed: ListedPage, choice: Choice) -> Sequence[Tab]:
@@ -86,6 +96,7 @@ def _tabs(listed: ListedPage, choice: Choice) -> Sequence[Tab]:
         Tab(
             words=status_in_words(status),
             count=listed.counts[status],
+            noun=ngettext("course", "courses", listed.counts[status]),
             query=choice.with_status(status).query,
             is_current=status is choice.status,
         )

@@ -1,15 +1,24 @@
 """What a course card says, in words of the active language. Pure: takes the time, does no I/O."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from html import unescape
+from typing import Any
 
+from django.core.paginator import Page
 from django.utils.formats import date_format
 from django.utils.html import strip_tags
-from django.utils.translation import get_language_info, gettext, ngettext
+from django.utils.translation import (
+    get_language,
+    get_language_info,
+    gettext_noop,
+    ngettext,
+)
 
 from lms_integration.dashboard.certificates import CertificateState, ShownCertificate
 from lms_integration.dashboard.choices import Status
+from lms_integration.dashboard.sentences import gettext
 from lms_integration.data import DEFAULT_START
 from lms_integration.learners.access import Access
 from lms_integration.learners.enrolled import CourseState
@@ -20,10 +29,32 @@ SOON_DAYS = 5
 #: ``error_code`` of a course whose time is over for who does not pay.
 AUDIT_EXPIRED = "audit_expired"
 
+#: What stands for each status, and for each track that has a name.
+_STATUSES = {
+    Status.ALL: gettext_noop("All"),
+    Status.IN_PROGRESS: gettext_noop("In progress"),
+    Status.UPCOMING: gettext_noop("Upcoming"),
+    Status.ENDED: gettext_noop("Ended"),
+}
+_TRACKS = {
+    "audit": gettext_noop("Audit track"),
+    "honor": gettext_noop("Honor code track"),
+    "verified": gettext_noop("Verified track"),
+    "professional": gettext_noop("Professional track"),
+    "no-id-professional": gettext_noop("Professional track"),
+    "credit": gettext_noop("Credit track"),
+    "masters": gettext_noop("Master's track"),
+}
+
 
 def day_in_words(moment: datetime) -> str:
     """Return a date such as ``January 5, 2026``, in UTC as everywhere on the site."""
-    return date_format(moment, "DATE_FORMAT")
+    return _day_in_words(moment.date(), get_language())
+
+
+@lru_cache(maxsize=4096)  # a page has dozens of dates, most of them on every other page too
+def _day_in_words(day: date, language: str | None) -> str:
+    return date_format(day, "DATE_FORMAT")
 
 
 def status_of(course: CourseOverview, state: CourseState, *, now: datetime) -> Status:
@@ -37,12 +68,7 @@ def status_of(course: CourseOverview, state: CourseState, *, now: datetime) -> S
 
 def status_in_words(status: Status) -> str:
     """Return the name of a status."""
-    return {
-        Status.ALL: gettext("All"),
-        Status.IN_PROGRESS: gettext("In progress"),
-        Status.UPCOMING: gettext("Upcoming"),
-        Status.ENDED: gettext("Ended"),
-    }[status]
+    return gettext(_STATUSES[status])
 
 
 def dates_in_words(course: CourseOverview, state: CourseState, *, now: datetime) -> Sequence[str]:
@@ -181,16 +207,7 @@ def plain(text: str | None) -> str:
 
 def mode_in_words(mode: str) -> str:
     """Return the track of an enrolment; an unknown one as it is."""
-    tracks = {
-        "audit": gettext("Audit track"),
-        "honor": gettext("Honor code track"),
-        "verified": gettext("Verified track"),
-        "professional": gettext("Professional track"),
-        "no-id-professional": gettext("Professional track"),
-        "credit": gettext("Credit track"),
-        "masters": gettext("Master's track"),
-    }
-    return tracks.get(mode, mode)
+    return gettext(_TRACKS[mode]) if mode in _TRACKS else mode
 
 
 def enrolled_in_words(created: datetime | None) -> str:
@@ -208,6 +225,15 @@ def expiry_in_words(expires: datetime, *, now: datetime) -> str:
         else gettext("Your access ends on %(date)s.")
     )
     return sentence % {"date": day_in_words(expires)}
+
+
+def found_in_words(page: Page[Any]) -> str:
+    """Return which courses a page of the dashboard shows, out of how many."""
+    count = page.paginator.count
+    if not count:
+        return gettext("No course matches.")
+    sentence = ngettext("One course", "Courses %(first)s–%(last)s of %(count)s", count)  # noqa: RUF001
+    return sentence % {"first": page.start_index(), "last": page.end_index(), "count": count}
 
 
 def certificate_in_words(certificate: ShownCertificate) -> str:

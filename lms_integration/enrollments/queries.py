@@ -9,6 +9,7 @@ from lms_integration.learners.access import Standing
 from lms_integration.learners.modes import Mode, modes_by_course
 from lms_integration.models import CourseOverview
 from lms_integration.platform_tables.models import CourseAccessRole, CourseEnrollment
+from lms_integration.prepared_queries import Parameter, PreparedQuery, text
 
 #: What is shown of a course; ``location`` has the name of those without a ``display_name``.
 COURSE_COLUMNS = (
@@ -34,13 +35,18 @@ def active_enrollments(
     username: str, *, among: Iterable[str] | None = None
 ) -> Sequence[CourseEnrollment]:
     """Return a person's active enrolments, oldest first, in these courses only where they are given."""
+    if among is None:
+        return _ACTIVE_ENROLLMENTS.rows(username=username)
+    keys = list(among)
+    return list(_active(username).filter(course_id__in=keys)) if keys else []
+
+
+def _active(username: str | Parameter) -> QuerySet[CourseEnrollment]:
     rows = CourseEnrollment.objects.filter(user__username=username, is_active=True)
-    if among is not None:
-        keys = list(among)
-        if not keys:
-            return []
-        rows = rows.filter(course_id__in=keys)
-    return list(_with_courses(rows).order_by("created", "-id"))
+    return _with_courses(rows).order_by("created", "-id")
+
+
+_ACTIVE_ENROLLMENTS = PreparedQuery(lambda: _active(text("username")))
 
 
 def enrollment_of(username: str, course_id: str) -> CourseEnrollment | None:

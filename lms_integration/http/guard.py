@@ -38,7 +38,7 @@ _FORBIDDEN_CALLS = (
 _FORBIDDEN_URLS = ("OVERVIEW_MONGODB_URL", "OVERVIEW_BROKER_URL")
 _OVERVIEW_WRITE = re.compile(
     r"^\s*(INSERT|UPDATE|DELETE|REPLACE|TRUNCATE|LOAD)\b.*?[`\"\s.]"
-    r"(course_overviews_\w+|overview_state|overview_projection|overview_tombstone)\b",
+    r"(course_overviews_(?!courseoverviewimageconfig)\w+|overview_state|overview_projection|overview_tombstone)\b",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -6,9 +6,11 @@ answers. Only ``certificates_by_course`` reads the database.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 
 from lms_integration.platform_tables.models import GeneratedCertificate
+from lms_integration.prepared_queries import PreparedQuery, number, texts
 
 #: ``status`` of a certificate that was made and may be shown.
 DOWNLOADABLE = "downloadable"
@@ -59,10 +61,18 @@ def certificates_by_course(
     keys = list(course_ids)
     if not keys:
         return {}
-    rows = GeneratedCertificate.objects.filter(user_id=user_id, course_id__in=keys).only(
-        "course_id", "status", "mode", "verify_uuid", "download_url", "grade"
-    )
+    rows = _certificates_of(len(keys)).rows(user_id=user_id, course_ids=keys)
     return {row.course_id: row for row in rows}
+
+
+@lru_cache(maxsize=128)
+def _certificates_of(count: int) -> PreparedQuery[GeneratedCertificate]:
+    """Return the query of a learner's certificates of so many courses."""
+    return PreparedQuery(
+        lambda: GeneratedCertificate.objects.filter(
+            user_id=number("user_id"), course_id__in=texts("course_ids", count)
+        ).only("course_id", "status", "mode", "verify_uuid", "download_url", "grade")
+    )
 
 
 def certificates_are_shown(course: CertificateFacts, *, now: datetime) -> bool:

@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
 
 from lms_integration.platform_tables.models import CourseMode
+from lms_integration.prepared_queries import Parameter, PreparedQuery, moment, texts
 from lms_integration.site_settings import site_settings
 
 AUDIT = "audit"
@@ -58,17 +60,32 @@ def modes_by_course(
     keys = list(dict.fromkeys(course_ids))
     if not keys:
         return {}
-    rows = CourseMode.objects.filter(course_id__in=keys)
-    if not include_expired:
-        rows = rows.filter(_unexpired(timezone.now() if now is None else now))
+    rows = _modes_of(len(keys), include_expired=include_expired).rows(
+        course_ids=keys, now=timezone.now() if now is None else now
+    )
     found: defaultdict[str, list[Mode]] = defaultdict(list)
-    for course_id, *values in rows.order_by("id").values_list("course_id", *_COLUMNS):
+    for course_id, *values in rows:
         found[course_id].append(_mode(values))
     default = [default_mode()]
     return {key: found.get(key, default) for key in keys}
 
 
-def _unexpired(now: datetime) -> Q:
+@lru_cache(maxsize=128)
+def _modes_of(count: int, *, include_expired: bool) -> PreparedQuery[tuple[Any, ...]]:
+    """Return the query of the modes of so many courses."""
+    return PreparedQuery(
+        lambda: (
+            CourseMode.objects.filter(
+                Q() if include_expired else _unexpired(moment("now")),
+                course_id__in=texts("course_ids", count),
+            )
+            .order_by("id")
+            .values_list("course_id", *_COLUMNS)
+        )
+    )
+
+
+def _unexpired(now: Parameter) -> Q:
     return Q(expiration_datetime__isnull=True) | Q(expiration_datetime__gte=now)
 
 

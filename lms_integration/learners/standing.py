@@ -12,6 +12,7 @@ from lms_integration.platform_tables.models import (
     CourseMilestone,
     UserMilestone,
 )
+from lms_integration.prepared_queries import Parameter, PreparedQuery, number
 
 #: Roles that see a course as its team does, and those that may do all that its team may.
 STAFF_ROLE = "staff"
@@ -25,12 +26,17 @@ def standing_of(user: AbstractBaseUser | AnonymousUser) -> Standing:
     """Return a person's roles: one query, none for an anonymous visitor."""
     if not user.is_authenticated or user.pk is None:
         return ANONYMOUS
-    return standing_with(user, roles_of(user.pk).values_list("role", "org", "course_id"))
+    return standing_with(user, _ROLES_OF.rows(user_id=user.pk))
 
 
-def roles_of(user_id: int) -> QuerySet[CourseAccessRole]:
+def roles_of(user_id: int | Parameter) -> QuerySet[CourseAccessRole]:
     """Return the query of the roles that decide access."""
     return CourseAccessRole.objects.filter(user_id=user_id, role__in=_ROLES)
+
+
+_ROLES_OF = PreparedQuery(
+    lambda: roles_of(number("user_id")).values_list("role", "org", "course_id")
+)
 
 
 def standing_with(
@@ -66,7 +72,7 @@ def unfulfilled_courses(user_id: int | None, course_ids: Iterable[str]) -> froze
     return frozenset(unreached.values_list("course_id", flat=True))
 
 
-def unreached_requirements(user_id: int) -> QuerySet[CourseMilestone]:
+def unreached_requirements(user_id: int | Parameter) -> QuerySet[CourseMilestone]:
     """Return the query of what courses require and the person has not reached."""
     reached = UserMilestone.objects.filter(
         user_id=user_id, milestone_id=OuterRef("milestone_id"), active=True

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -41,6 +42,13 @@ from lms_integration.platform_tables.models import (
     UserPreference,
     UserProfile,
 )
+from lms_integration.prepared_queries import (
+    Parameter,
+    PreparedQuery,
+    moment,
+    number,
+    numbers,
+)
 
 #: Columns of the overview that one item of a list is made of, besides its key.
 LIST_COLUMNS = (
@@ -64,7 +72,7 @@ LIST_COLUMNS = (
 )
 
 
-def active_enrollments(user_id: int) -> QuerySet[CourseEnrollment]:
+def active_enrollments(user_id: int | Parameter) -> QuerySet[CourseEnrollment]:
     """Return the query of a learner's active enrolments, newest first."""
     return CourseEnrollment.objects.filter(user_id=user_id, is_active=True).order_by(
         "-created", "id"
@@ -79,6 +87,13 @@ def candidates(user_id: int, *, with_status: bool) -> Sequence[Candidate]:
 
     Without ``with_status`` what a status depends on is not read.
     """
+    rows = _candidates(with_status=with_status).rows(user_id=user_id)
+    return [_candidate(row) for row in rows]
+
+
+@cache
+def _candidates(*, with_status: bool) -> PreparedQuery[Any]:
+    user_id = number("user_id")
     columns: dict[str, Any] = {
         "enrollment_id": F("id"),
         "key": F("course_id"),
@@ -93,7 +108,7 @@ def candidates(user_id: int, *, with_status: bool) -> Sequence[Candidate]:
             "end": Coalesce("overview__end", "tombstone__end"),
             "has_certificate": Exists(_certificates(user_id)),
         }
-    return [_candidate(row) for row in active_enrollments(user_id).values(**columns)]
+    return PreparedQuery(lambda: active_enrollments(user_id).values(**columns))
 
 
 def _candidate(row: Mapping[str, Any]) -> Candidate:
@@ -152,25 +167,39 @@ def listed_enrollments(
     user_id: int, enrollment_ids: Sequence[int], *, with_schedules: bool
 ) -> Sequence[ListedEnrollment]:
     """Return enrolments of a learner in the order of their ids in ``enrollment_ids``."""
-    rows = enrolled_courses(
-        CourseEnrollment.objects.filter(id__in=enrollment_ids),
-        columns=LIST_COLUMNS,
-        with_row_seq=False,
-        with_schedule=with_schedules,
-    ).annotate(
-        org_logo=Subquery(_logos()),
-        has_discussion_tab=Exists(
-            CourseOverviewTab.objects.filter(
-                course_overview_id=OuterRef("course_id"), tab_id=DISCUSSION_TAB
-            )
-        ),
-        is_unfulfilled=Exists(
-            unreached_requirements(user_id).filter(course_id=OuterRef("course_id"))
-        ),
-        certificate=Subquery(_downloadable(user_id), output_field=JSONField()),
+    query = _listed_enrollments(
+        len(enrollment_ids), columns=LIST_COLUMNS, with_schedules=with_schedules
     )
+    rows = query.rows(user_id=user_id, ids=list(enrollment_ids)) if enrollment_ids else []
     by_id = {row.id: row for row in rows}
     return [_listed(by_id[each]) for each in enrollment_ids if each in by_id]
+
+
+@lru_cache(maxsize=128)
+def _listed_enrollments(
+    count: int, *, columns: Sequence[str], with_schedules: bool
+) -> PreparedQuery[CourseEnrollment]:
+    """Return the query of so many enrolments, unordered."""
+    user_id = number("user_id")
+    return PreparedQuery(
+        lambda: enrolled_courses(
+            CourseEnrollment.objects.filter(id__in=numbers("ids", count)),
+            columns=columns,
+            with_row_seq=False,
+            with_schedule=with_schedules,
+        ).annotate(
+            org_logo=Subquery(_logos()),
+            has_discussion_tab=Exists(
+                CourseOverviewTab.objects.filter(
+                    course_overview_id=OuterRef("course_id"), tab_id=DISCUSSION_TAB
+                )
+            ),
+            is_unfulfilled=Exists(
+                unreached_requirements(user_id).filter(course_id=OuterRef("course_id"))
+            ),
+            certificate=Subquery(_downloadable(user_id), output_field=JSONField()),
+        )
+    )
 
 
 def _listed(row: Any) -> ListedEnrollment:
@@ -194,11 +223,11 @@ def _logos() -> QuerySet[Any, Any]:
     )
 
 
-def _certificates(user_id: int) -> QuerySet[GeneratedCertificate]:
+def _certificates(user_id: Parameter) -> QuerySet[GeneratedCertificate]:
     return GeneratedCertificate.objects.filter(user_id=user_id, course_id=OuterRef("course_id"))
 
 
-def _downloadable(user_id: int) -> QuerySet[Any, Any]:
+def _downloadable(user_id: Parameter) -> QuerySet[Any, Any]:
     return (
         _certificates(user_id)
         .filter(status=DOWNLOADABLE)
@@ -220,18 +249,26 @@ class Learner:
 
 def learner_of(user: User, *, with_configs: bool) -> Learner:
     """Return a learner's roles and, ``with_configs``, time zone and configuration of the apps."""
-    rows = _facts(roles_of(user.pk), "role", "role", "org", "course_id")
-    if with_configs:
-        zone = UserPreference.objects.filter(user_id=user.pk, key="time_zone")
-        seen = LastSeenCoursewareTimezone.objects.filter(user_id=user.pk)
-        configs = MobileConfig.objects.all()
-        rows = rows.union(
-            _facts(zone, "zone", "value"),
-            _facts(seen, "seen", "timezone"),
-            _facts(configs, "config", "name", "value"),
-            all=True,
-        )
-    return _learner(user, list(rows))
+    return _learner(user, _learner_facts(with_configs=with_configs).rows(user_id=user.pk))
+
+
+@cache
+def _learner_facts(*, with_configs: bool) -> PreparedQuery[tuple[str, ...]]:
+    return PreparedQuery(lambda: _facts_of(number("user_id"), with_configs=with_configs))
+
+
+def _facts_of(user_id: Parameter, *, with_configs: bool) -> QuerySet[Any, Any]:
+    roles = _facts(roles_of(user_id), "role", "role", "org", "course_id")
+    if not with_configs:
+        return roles
+    zone = UserPreference.objects.filter(user_id=user_id, key="time_zone")
+    seen = LastSeenCoursewareTimezone.objects.filter(user_id=user_id)
+    return roles.union(
+        _facts(zone, "zone", "value"),
+        _facts(seen, "seen", "timezone"),
+        _facts(MobileConfig.objects.all(), "config", "name", "value"),
+        all=True,
+    )
 
 
 def _learner(user: User, rows: Sequence[Sequence[str]]) -> Learner:
@@ -276,15 +313,22 @@ def enrollment_statuses(user_id: int, *, since: datetime) -> Sequence[Enrollment
 
     Recent are those since when the learner enrolled, or completed something.
     """
+    rows = _STATUSES.rows(user_id=user_id, since=since)
+    return [EnrollmentStatus(enrolled=known([row])[0], is_recent=_is_recent(row)) for row in rows]
+
+
+def _statuses(user_id: Parameter, since: Parameter) -> QuerySet[CourseEnrollment]:
     completions = BlockCompletion.objects.filter(
         user_id=user_id, course_key=OuterRef("course_id"), created__gte=since
     )
-    rows = (
+    return (
         enrolled_courses(active_enrollments(user_id), columns=STATUS_COLUMNS, with_row_seq=False)
         .annotate(is_recent=Q(created__gte=since) | Exists(completions))
         .order_by(_ignoring_case("course_id"), "course_id")
     )
-    return [EnrollmentStatus(enrolled=known([row])[0], is_recent=_is_recent(row)) for row in rows]
+
+
+_STATUSES = PreparedQuery(lambda: _statuses(number("user_id"), moment("since")))
 
 
 def _is_recent(row: Any) -> bool:

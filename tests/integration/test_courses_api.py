@@ -215,7 +215,7 @@ def counting_plan(courses: QuerySet[Any, Any]) -> tuple[str, bool]:
 
 def explained(sql: str, params: Any) -> dict[str, Any]:
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {sql}", params or None)
+        cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {sql}", params or None)
         assert cursor.description is not None
         names = [column[0] for column in cursor.description]
         (row,) = cursor.fetchall()
