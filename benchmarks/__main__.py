@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
     parser.add_argument(
         "--only",
-        choices=("publish_to_visible", "rebuild_loop", "read_path", "inspection", "sustained"),
-        help="one benchmark alone; the last three are only run when they are asked for",
+        choices=(
+            *("publish_to_visible", "rebuild_loop"),
+            *("read_path", "inspection", "sustained", "full_rebuild"),
+        ),
+        help="one benchmark alone; the last four are only run when they are asked for",
     )
     parser.add_argument("--seconds", type=int, help="how long the sustained load is to last")
     options = parser.parse_args()
@@ -37,16 +41,43 @@ def main() -> int:
     django.setup()
     call_command("migrate", verbosity=0)
     console = Console(soft_wrap=True)
-    figures = _measure(options, console)
-    path = _save(figures, options.mode)
+    document = _Document(options.mode)
+    figures = _measure(options, console, document)
+    path = document.save(figures)
     _print(figures, console)
     console.print(f"saved: {path.relative_to(RESULTS.parent.parent)}")
     return 0
 
 
-def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    # Both need Django to be set up before their models are imported.
-    from benchmarks import inspection, publish_to_visible, read_path, rebuild_loop, sustained
+class _Document:
+    """The file of one run, named by when it began; written anew each time that it is saved."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._began = datetime.now(UTC)
+
+    def save(self, figures: Mapping[str, Any]) -> Path:
+        """Write the figures that there are; what was there stays if we are interrupted meanwhile."""
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"{self._began:%Y-%m-%dT%H%M%S}-{self._mode}.json"
+        machine = {"processors": os.cpu_count(), "python": platform.python_version()}
+        run = {"measured_at": self._began.isoformat(), "mode": self._mode, "machine": machine}
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps({**run, **figures}, indent=1))
+        partial.replace(path)
+        return path
+
+
+def _measure(options: argparse.Namespace, console: Console, document: _Document) -> dict[str, Any]:
+    # They need Django to be set up before their models are imported.
+    from benchmarks import (
+        full_rebuild,
+        inspection,
+        publish_to_visible,
+        read_path,
+        rebuild_loop,
+        sustained,
+    )
 
     def report(line: str) -> None:
         console.print(f"[dim]{options.mode}: {line}[/dim]")
@@ -54,29 +85,23 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     logs = RESULTS / "logs" / options.mode
     if options.only == "read_path":
-        return read_path.measure(log_folder=logs, quick=options.quick, report=report)
+        return read_path.measure(
+            log_folder=logs, quick=options.quick, report=report, save=document.save
+        )
     if options.only == "inspection":
         return inspection.measure(quick=options.quick, report=report)
     if options.only == "sustained":
         return sustained.measure(
             log_folder=logs, seconds=options.seconds, quick=options.quick, report=report
         )
+    if options.only == "full_rebuild":
+        return full_rebuild.measure(log_folder=logs, quick=options.quick, report=report)
     if options.only != "publish_to_visible":
         figures |= rebuild_loop.measure(quick=options.quick, report=report)
     if options.only != "rebuild_loop":
         os.environ["OVERVIEW_LOG_LEVEL"] = "INFO"  # the workers': rebuilds are counted in their log
         figures |= publish_to_visible.measure(log_folder=logs, quick=options.quick, report=report)
     return figures
-
-
-def _save(figures: dict[str, Any], mode: str) -> Path:
-    RESULTS.mkdir(exist_ok=True)
-    now = datetime.now(UTC)
-    path = RESULTS / f"{now:%Y-%m-%dT%H%M%S}-{mode}.json"
-    machine = {"processors": os.cpu_count(), "python": platform.python_version()}
-    document = {"measured_at": now.isoformat(), "mode": mode, "machine": machine, **figures}
-    path.write_text(json.dumps(document, indent=1))
-    return path
 
 
 def _print(figures: dict[str, Any], console: Console) -> None:
@@ -112,6 +137,12 @@ def _print(figures: dict[str, Any], console: Console) -> None:
             for key, value in figures[name].items():
                 table.add_row(key.replace("_", " "), str(value))
             console.print(table)
+    if rebuilds := figures.get("full_rebuild"):
+        table = Table(*rebuilds[0], title="rebuild runs, courses a second")
+        for each in rebuilds:
+            table.add_row(*(str(value) for value in each.values()))
+        console.print(table)
+        console.print(figures["live_beside"])
     if burst := figures.get("burst"):
         table = Table(*burst, title="burst for one course")
         table.add_row(*(str(value) for value in burst.values()))

@@ -36,7 +36,7 @@ from overview_worker.bootstrap import builder_settings, make_dependencies
 from overview_worker.inspection_ports import CurrentVersions, Surveyor
 from overview_worker.inspector import MergingSurveyor
 from overview_worker.modulestore.mongo import MongoConf
-from overview_worker.rebuild import BUILDER_VERSION, rebuild_overviews
+from overview_worker.rebuild import BUILDER_VERSION, RebuildDepth, rebuild_overviews
 from overview_worker.store.conf import StoreConf
 from overview_worker.store.inspection_store import DjangoInspectionStore
 from overview_worker.store.sql_survey import SqlSurveyor
@@ -131,7 +131,7 @@ def _measure_deep_check(client: MongoClient[dict[str, Any]], conf: MongoConf) ->
         modulestore=adapters.modulestore,
         store=adapters.store,
         build=adapters.build,
-        rewrite=True,
+        depth=RebuildDepth.REWRITE,
     )
     seconds = []
     for _ in range(ROUNDS):

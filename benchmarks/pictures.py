@@ -1,7 +1,7 @@
 """Pictures of what ``read_path`` measured: ``python -m benchmarks.pictures [FIGURES.json]``.
 
-Without a name, the newest file of ``benchmarks/results`` that has such figures is drawn. The pictures go
-to ``docs/pictures``.
+Without a name, the newest file of ``benchmarks/results`` that has all such figures is drawn: one of a run
+that was interrupted has only some. The pictures go to ``docs/pictures``.
 """
 
 import json
@@ -46,7 +46,11 @@ def main() -> int:
 
 def _newest() -> Path | None:
     found = sorted(RESULTS.glob("*-services.json"), reverse=True)
-    return next((path for path in found if "read_path" in json.loads(path.read_text())), None)
+    return next((path for path in found if _is_whole(json.loads(path.read_text("utf-8")))), None)
+
+
+def _is_whole(document: Mapping[str, Any]) -> bool:
+    return {"lists", "course_growth"} <= set(document.get("read_path", {}))
 
 
 def draw_lists(figures: Figures) -> None:

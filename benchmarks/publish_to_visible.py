@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from kombu import Connection, Producer
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from benchmarks.clock import Durations, summarise
+from benchmarks.publishing import Names, publish_and_expect
 from benchmarks.watcher import Expected, Watcher, watching
 from dev.authoring.author import PublishedChange, SplitAuthor
 from dev.authoring.index import MongoCourseIndex
 from dev.procfile import ProcfileProcesses
 from lms_integration.events import CONTENT_TYPE, CoursePublished, encode_event
 from lms_integration.models import OverviewMark
-from lms_integration.signals import course_published
 from lms_integration.topology import event_exchange, event_queue
 
 #: Published per second, and for how many seconds.
@@ -97,35 +96,12 @@ def _write_courses(
     return keys
 
 
-class _Names:
-    """Numbers that grow with every publish of the run, also beyond those of earlier runs."""
-
-    def __init__(self) -> None:
-        self._next = time.time_ns() // 1000
-
-    def next(self) -> int:
-        self._next += 1
-        return self._next
-
-
-_NAMES = _Names()
+_NAMES = Names()
 
 
 def _publish(author: SplitAuthor, course_key: str, watcher: Watcher) -> float:
     """Edit and publish one course as Studio does; return what the pipeline cost the publisher."""
-    number = _NAMES.next()
-    with transaction.atomic():
-        change = author.edit_settings(course_key, {"display_name": f"Benchmark #{number}"})
-        started = time.monotonic()
-        course_published.send(
-            sender=None,
-            course_key=course_key,
-            published_version=change.published_version,
-            published_at=change.updated_at,
-        )
-    cost = time.monotonic() - started
-    watcher.expect(Expected(course_key=course_key, number=number, published_at=started))
-    return cost
+    return publish_and_expect(author, course_key, _NAMES.next(), watcher).cost_seconds
 
 
 def _warm_up(author: SplitAuthor, keys: Sequence[str], watcher: Watcher) -> None:
