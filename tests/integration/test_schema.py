@@ -29,11 +29,13 @@ from lms_integration.models import (
     CourseOverview,
     CourseOverviewImageSet,
     CourseOverviewTab,
+    OverviewChange,
     OverviewMark,
     OverviewProjection,
     OverviewState,
     OverviewTombstone,
 )
+from lms_integration.platform_tables.models import HistoricalCourseOverview
 from tests.race_scene import own_connection
 from tests.shared_data import SHARED_MODULESTORE, needs_shared_data
 
@@ -88,7 +90,7 @@ def _type(kind: str) -> str:
 @needs_shared_data
 @on_mysql
 @pytest.mark.django_db
-@pytest.mark.parametrize("model", PLATFORM_MODELS)
+@pytest.mark.parametrize("model", (*PLATFORM_MODELS, HistoricalCourseOverview))
 def test_the_platforms_tables_have_the_platforms_columns(model):
     table = model._meta.db_table
 
@@ -106,6 +108,7 @@ def test_all_course_keys_are_compared_byte_by_byte():
         (OverviewState._meta.db_table, "course_key"),
         (OverviewTombstone._meta.db_table, "course_key"),
         (OverviewProjection._meta.db_table, "course_key"),
+        (OverviewChange._meta.db_table, "course_key"),
     ]
     found = collations()
 
@@ -164,7 +167,7 @@ def test_lists_are_read_through_their_indexes(query, index):
     table = OverviewProjection._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE TABLE {table}")
-        cursor.execute(f"EXPLAIN {query.format(table)}")
+        cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {query.format(table)}")
         names = [column[0] for column in cursor.description]
         (plan,) = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -387,7 +390,7 @@ rebuild()
 inspect()
 print(freshness(hours=24).shares[1])
 OverviewTombstone.objects.update(deleted_at=datetime.now(UTC) - timedelta(days=100))
-print(keep_house(tombstone_days=90))
+print(keep_house(tombstone_days=90, history_days=365, announces_changes=True))
 try:
     with read_only():
         CourseOverview.objects.all().delete()
