@@ -90,7 +90,7 @@ def _type(kind: str) -> str:
 @needs_shared_data
 @on_mysql
 @pytest.mark.django_db
-@pytest.mark.parametrize("model", (*PLATFORM_MODELS, HistoricalCourseOverview))
+@pytest.mark.parametrize("model", [*PLATFORM_MODELS, HistoricalCourseOverview])
 def test_the_platforms_tables_have_the_platforms_columns(model):
     table = model._meta.db_table
 
