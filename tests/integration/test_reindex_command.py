@@ -31,6 +31,7 @@ from overview_worker.bootstrap import Dependencies
 from overview_worker.commands.base import account_name
 from overview_worker.runs import tend
 from tests.acceptance.processes import wait_for, web_environment
+from tests.programs import OVERVIEW
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -255,7 +256,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_done(arguments):
 )
 def test_wrong_values_are_refused_with_exit_code_2(arguments):
     called = subprocess.run(
-        ["overview", "reindex", *arguments], capture_output=True, text=True, check=False
+        [OVERVIEW, "reindex", *arguments], capture_output=True, text=True, check=False
     )
 
     assert called.returncode == 2
@@ -366,7 +367,7 @@ def test_a_course_that_lags_behind_its_announcement_is_named_and_is_no_success(
 
 def test_a_broker_that_is_away_is_told_of_and_the_run_stands(two_courses):
     called = subprocess.run(
-        ["overview", "reindex", "--all", "--no-wait"],
+        [OVERVIEW, "reindex", "--all", "--no-wait"],
         env=own_environment(OVERVIEW_BROKER_URL="amqp://127.0.0.1:9/x"),
         capture_output=True,
         text=True,
@@ -385,7 +386,7 @@ def test_ctrl_c_stops_a_run_that_is_done_here_and_it_is_resumed(author: SplitAut
         author.create_course(key)
 
     with subprocess.Popen(
-        ["overview", "reindex", "--all", "--force", "--here", "--rate", "2"],
+        [OVERVIEW, "reindex", "--all", "--force", "--here", "--rate", "2"],
         env=own_environment(),
         stdout=subprocess.PIPE,
         text=True,

@@ -26,6 +26,7 @@ from lms_integration.models import (
 )
 from lms_integration.rebuild_desk import RunRequest, ask_for_run, cancel_run
 from tests.acceptance.processes import web_environment
+from tests.programs import OVERVIEW
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -186,7 +187,7 @@ def test_a_run_that_is_not_there_is_named(action):
 
 
 def test_a_number_that_is_none_is_a_mistake():
-    called = subprocess.run(["overview", "runs", "show", "soon"], capture_output=True, text=True)
+    called = subprocess.run([OVERVIEW, "runs", "show", "soon"], capture_output=True, text=True)
 
     assert called.returncode == 2
     assert "invalid int value: 'soon'" in called.stderr
@@ -310,7 +311,7 @@ def test_help_teaches(arguments, capsys):
 def watching(run: OverviewRebuildRun, *arguments: str):
     """The command in a process of its own, which is watching already."""
     with subprocess.Popen(
-        ["overview", "runs", "watch", str(run.pk), *arguments],
+        [OVERVIEW, "runs", "watch", str(run.pk), *arguments],
         env=web_environment(sql_database=str(connection.settings_dict["NAME"]), port=0),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -368,7 +369,7 @@ def test_at_a_terminal_there_is_a_bar_and_ctrl_c_leaves_it_tidy():
     main, terminal = pty.openpty()
     process = subprocess.Popen(
         # A session of its own, whose terminal turns the key into a signal.
-        ["setsid", "--ctty", "--wait", "overview", "runs", "watch", str(run.pk)],
+        ["setsid", "--ctty", "--wait", OVERVIEW, "runs", "watch", str(run.pk)],
         env={
             **web_environment(sql_database=str(connection.settings_dict["NAME"]), port=0),
             "TERM": "xterm",
