@@ -94,22 +94,24 @@ def measure(*, log_folder: Path, quick: bool, report: Callable[[str], None]) -> 
     with ProcfileProcesses(log_folder / "full_rebuild", environment=environment) as processes:
         processes.start(*PROCESSES)
         many = QUICK_MANY if quick else MANY
-        report(f"writing {many} small courses")
-        keys = _write(author, "Many", 5, many)
-        report(f"rebuilding {many} small courses")
-        figures = [
-            _measure_size("small", "Many", keys, LAZY_OF_MANY, database, processes, rounds=1)
-        ]
+        figures: list[RebuildFigures] = []
+
+        def rebuild(size: str, org: str, block_count: int, count: int, lazy_count: int) -> None:
+            report(f"writing {count} courses: {size}")
+            keys = _write(author, org, block_count, count)
+            report(f"rebuilding {count} courses: {size}")
+            rounds = 1 if count >= MANY else ROUNDS
+            figures.append(
+                _measure_size(size, org, keys, lazy_count, database, processes, rounds=rounds)
+            )
+            report(str(figures[-1]))  # a run that is broken off has told what it had
+
+        rebuild("small", "Many", 5, many, LAZY_OF_MANY)
         report(f"again, beside {LIVE_PER_SECOND} publishes/s")
         live = _measure_live(author, many, processes)
+        report(str(live))
         for size, (blocks, count, lazy_count) in (QUICK_SIZES if quick else SIZES).items():
-            report(f"writing {count} courses: {size}")
-            org = "Full" + "".join(filter(str.isalnum, size))
-            keys = _write(author, org, blocks, count)
-            report(f"rebuilding {count} courses: {size}")
-            figures.append(
-                _measure_size(size, org, keys, lazy_count, database, processes, rounds=ROUNDS)
-            )
+            rebuild(size, "Full" + "".join(filter(str.isalnum, size)), blocks, count, lazy_count)
     client.close()
     return {"full_rebuild": [asdict(each) for each in figures], "live_beside": asdict(live)}
 

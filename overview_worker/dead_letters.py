@@ -3,7 +3,8 @@
 import hashlib
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lms_integration.database_clock import now_sql
 from overview_worker.documents import DeadLetterEntry
@@ -11,6 +12,11 @@ from overview_worker.documents import DeadLetterEntry
 #: A message's body is kept up to this length, in bytes.
 BODY_MAX_BYTES = 8192
 REASON_MAX_LENGTH = 2000
+
+# Two writers of a letter that is being removed get in each other's way on MySQL: both wait for the
+# entry, then both lock the gap that it leaves. One is ended; alone, it can simply try again.
+_DEADLOCK = 1213
+_ATTEMPTS = 5
 
 # The same thing again is counted: a poison message that is sent for ever fills no table.
 _UPSERT = """
@@ -45,14 +51,26 @@ def record_dead_letter(entry: DeadLetterEntry, *, using: str = DEFAULT_DB_ALIAS)
         len(entry.body),
         _storable(entry.content_type)[:100],
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+    _execute(connection, statement, parameters)
 
 
 def fingerprint_of(entry: DeadLetterEntry) -> str:
     """Return a hash of what makes ``entry`` the same thing again: 64 hex digits."""
     text = "\0".join((entry.source.value, entry.course_key, entry.reason))
     return hashlib.sha256(text.encode("utf-8", "replace") + b"\0" + entry.body).hexdigest()
+
+
+def _execute(connection: BaseDatabaseWrapper, statement: str, parameters: list[Any]) -> None:
+    """Run the statement; within a transaction once, for a deadlock ends that as a whole."""
+    for attempts_left in reversed(range(1 if connection.in_atomic_block else _ATTEMPTS)):
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+        except OperationalError as error:
+            if error.args[:1] != (_DEADLOCK,) or not attempts_left:
+                raise
+        else:
+            return
 
 
 def _storable(text: str) -> str:

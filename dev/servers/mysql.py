@@ -49,6 +49,8 @@ class MySQL(SqlServer):
             *user_options(),
             *shared_options(place),
             "--plugin-load-add=auth_socket.so",
+            # What a server has whose administrator has chosen nothing.
+            "--collation-server=utf8mb4_0900_ai_ci",
             "--skip-log-bin",
             "--mysqlx=OFF",
             "--secure-file-priv=NULL",
