@@ -54,7 +54,7 @@ FROM {INDEX} i
 LEFT JOIN overview_state s ON s.course_key = i.course_id
 {_JOINS}
 WHERE i.published_version <> '' AND i.course_id > %s AND (
-    s.course_key IS NULL OR s.source_version <> i.published_version OR s.deleted
+    s.course_key IS NULL OR {{version}} <> i.published_version OR s.deleted
     OR s.builder_version <> %s OR s.schema_version <> %s
     OR o.id IS NULL OR o.id <> {{key}} OR p.course_key IS NULL OR t.course_key IS NOT NULL
 )
@@ -89,7 +89,11 @@ class SurveyStatements:
 
     def published(self) -> str:
         """Return the join of the SQL course index with the states, differences only."""
-        return _PUBLISHED.format(key="i.course_id", row_key=self._row_key("i.course_id"))
+        return _PUBLISHED.format(
+            key="i.course_id",
+            row_key=self._row_key("i.course_id"),
+            version=self._collated("s.source_version", table=INDEX, column="published_version"),
+        )
 
     def unpublished(self) -> str:
         """Return the states whose course is not in the SQL course index, differences only."""
@@ -104,7 +108,11 @@ class SurveyStatements:
         return self._collated(expression, table=ROWS, column="id")
 
     def _collated(self, expression: str, *, table: str, column: str) -> str:
-        """Return a key as ``table`` compares it; as it is, where that is how all ours compare it."""
+        """Return a column as ``table`` compares it; as it is, where that is how our keys are compared.
+
+        A platform's tables have the collation of the server that they were made on; ours, but for
+        keys, that of the database as it is now. MySQL refuses to compare two that both ignore case.
+        """
         if self._connection.vendor != "mysql":
             return expression
         with self._connection.cursor() as cursor:
