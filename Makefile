@@ -20,6 +20,11 @@ MATRIX ?=
 TEST_MODE := $(or $(MATRIX),services)
 # Tests and benchmarks have servers of their own, so that those of `make up` are left alone.
 TEST_FOLDER ?= $(if $(MATRIX),.run/$(MATRIX)-test,.run/test)
+# So many processes of pytest at a time, each with servers of its own.
+PROCESSES ?= 2
+TEST_NUMBERS := $(shell seq 2 $(PROCESSES))
+TEST_SERVERS := --folder $(TEST_FOLDER)-1 $(TEST_NUMBERS:%=--and-folder $(TEST_FOLDER)-%)
+TEST_SPLIT := $(if $(TEST_NUMBERS),--numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder)
 BENCH_FOLDER ?= .run/bench
 BENCH_MODES ?= services embedded
 
@@ -48,7 +53,7 @@ test: ## Run all checks and all tests on private servers (PYTEST_ARGS=… for py
 	@$(PYTHON) dev/bootstrap.py test
 	@[ -z "$(MATRIX)" ] || $(PYTHON) dev/bootstrap.py $(MATRIX)
 	@$(MAKE) --no-print-directory check
-	@$(SERVERS) run --mode $(TEST_MODE) --folder $(TEST_FOLDER) -- $(BIN)/pytest $(PYTEST_ARGS)
+	@$(SERVERS) run --mode $(TEST_MODE) $(TEST_SERVERS) -- $(BIN)/pytest $(TEST_SPLIT) $(PYTEST_ARGS)
 
 check: ## Run the linters, the type checker and the import rules.
 	@$(PYTHON) dev/bootstrap.py test

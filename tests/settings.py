@@ -1,6 +1,10 @@
 """Django settings of the tests: the stand-alone settings on whatever database ``make test`` started."""
 
-from lms_integration.settings import *  # noqa: F403
+from tests.own_servers import use_own_servers
+
+use_own_servers()  # before the settings read where the servers are
+
+from lms_integration.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Tests look at logs through caplog; nothing is printed.

@@ -90,12 +90,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 def _run_stage(folder: RunFolder, command: list[str], console: Console) -> int:
     found_running = any(server.is_running() for server in servers_of(folder))
     try:
-        return run_command(folder, command, report=console.out)
+        return run_command(folder, command=command, report=console.out)
     except ServerError:
         if not found_running:
             raise
     console.print("A server was just being stopped when its demo was killed: once more.")
-    return run_command(folder, command, report=console.out)
+    return run_command(folder, command=command, report=console.out)
 
 
 def _stage_command(folder: RunFolder, options: argparse.Namespace) -> list[str]:

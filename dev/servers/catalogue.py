@@ -1,6 +1,7 @@
 """All kinds of servers by name, and the environment that tells clients where they are."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 
 from dev.servers import mariadb, mongodb, mysql, rabbitmq, redis, sql_server
 from dev.servers.folder import SERVERS, SQL_SERVERS, Mode, RunFolder, write_private
@@ -37,6 +38,12 @@ def environment_of(folder: RunFolder) -> dict[str, str]:
         "OVERVIEW_SECRET_KEY": folder.secret("secret_key"),
         "OVERVIEW_TEST_SERVERS": str(folder.path),
     }
+
+
+def environment_of_all(folders: Sequence[RunFolder]) -> dict[str, str]:
+    """Give the environment of the first folder, and in `OVERVIEW_TEST_SERVERS_ALL` where all of them are."""
+    paths = os.pathsep.join(str(folder.path) for folder in folders)
+    return {**environment_of(folders[0]), "OVERVIEW_TEST_SERVERS_ALL": paths}
 
 
 def write_environment(folder: RunFolder) -> None:

@@ -47,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
             "server", help="mariadb (in mode next mysql), mongodb, rabbitmq or redis"
         )
     run = commands.add_parser("run", parents=[common], help="run a command with the servers up")
+    run.add_argument(
+        "--and-folder",
+        action="append",
+        default=[],
+        type=Path,
+        help="one more folder with such servers; all are listed in OVERVIEW_TEST_SERVERS_ALL",
+    )
     run.add_argument("argv", nargs="+", metavar="COMMAND", help="after --")
     return parser
 
@@ -63,7 +70,8 @@ def _dispatch(folder: RunFolder, options: argparse.Namespace) -> int:
             _say("\n".join(lines))
             return 0 if all_ready else 1
         case "run":
-            return run_command(folder, options.argv, report=_say)
+            further = [open_folder(path, mode=options.mode) for path in options.and_folder]
+            return run_command(folder, *further, command=options.argv, report=_say)
         case _:
             _change_one(folder, options.server, options.command)
     return 0

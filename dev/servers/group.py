@@ -27,18 +27,17 @@ def start_all(servers: Sequence[Server], *, report: Report) -> list[Server]:
     """
     cancelled = Event()
     with ThreadPoolExecutor(max_workers=len(servers)) as pool:
-        futures = {
-            server.name: pool.submit(_start, server, cancelled, report) for server in servers
-        }
+        futures = {server: pool.submit(_start, server, cancelled, report) for server in servers}
         try:
-            started = [server for server in servers if futures[server.name].result().changed]
+            started = [server for server in servers if futures[server].result().changed]
         except BaseException as error:
             cancelled.set()
             failures = _undo(servers, futures)
             if failures and isinstance(error, Exception):
                 raise ServerError("\n".join(failures)) from None
             raise
-    write_environment(servers[0].folder)
+    for folder in dict.fromkeys(server.folder for server in servers):
+        write_environment(folder)
     return started
 
 
@@ -70,16 +69,16 @@ def _start(server: Server, cancelled: Event, report: Report) -> Started:
     return started
 
 
-def _undo(servers: Sequence[Server], futures: dict[str, Future[Started]]) -> list[str]:
+def _undo(servers: Sequence[Server], futures: dict[Server, Future[Started]]) -> list[str]:
     """Stop what was started; give the messages of the servers that failed by themselves."""
     failures = []
     for server in servers:
-        error = futures[server.name].exception()
+        error = futures[server].exception()
         if isinstance(error, ServerError):
             failures.append(str(error))
         elif error is not None and not isinstance(error, CancelledError):
             failures.append(f"{server.name}: {error!r}")
-        elif error is None and futures[server.name].result().changed:
+        elif error is None and futures[server].result().changed:
             server.stop()
     return failures
 

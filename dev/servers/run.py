@@ -1,19 +1,20 @@
 """Run one command with the servers up, and leave the servers as they were.
 
-Every such run holds a shared lock on the folder. Servers that a run has started are marked as such;
-the last run to leave stops them, also those of a run that was killed. `up` takes the mark away.
+Every such run holds a shared lock on each of its folders. Servers that a run has started are marked as
+such; the last run to leave stops them, also those of a run that was killed. `up` takes the mark away.
+A command that works in several processes can have a folder, and so servers, for each of them.
 """
 
 import fcntl
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from dev.servers.catalogue import environment_of
+from dev.servers.catalogue import environment_of_all
 from dev.servers.errors import ServerError
 from dev.servers.folder import RunFolder
 from dev.servers.group import Report, servers_of, start_all, stop_all
@@ -24,13 +25,17 @@ _FROM_KERNEL = 0x80
 _POLL_SECONDS = 0.5
 
 
-def run_command(folder: RunFolder, command: Sequence[str], *, report: Report) -> int:
+def run_command(
+    folder: RunFolder, *further: RunFolder, command: Sequence[str], report: Report
+) -> int:
     """Start what does not run, run the command with the environment, and give its exit code.
 
-    128 + number when a signal ended it. Signals are passed on to the command.
+    128 + number when a signal ended it. Signals are passed on to the command. Its environment is that of
+    `folder`, and says where `further` are.
     """
-    with _using(folder, report=report):
-        return _run(command, environment=os.environ | environment_of(folder))
+    folders = (folder, *further)
+    with _using(folders, report=report):
+        return _run(command, environment=os.environ | environment_of_all(folders))
 
 
 def keep_running(folder: RunFolder) -> None:
@@ -39,14 +44,23 @@ def keep_running(folder: RunFolder) -> None:
 
 
 @contextmanager
-def _using(folder: RunFolder, *, report: Report) -> Iterator[None]:
+def _using(folders: Sequence[RunFolder], *, report: Report) -> Iterator[None]:
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(_left_as_it_was(folder))
+        start_all([server for folder in folders for server in servers_of(folder)], report=report)
+        yield
+
+
+@contextmanager
+def _left_as_it_was(folder: RunFolder) -> Iterator[None]:
+    """Stop the servers afterwards, unless they ran before or somebody else uses them."""
     servers = servers_of(folder)
     with (folder.path / "users.lock").open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         if not any(server.is_running() for server in servers):
             _mark(folder).touch()
         try:
-            start_all(servers, report=report)
             yield
         finally:
             if _mark(folder).exists() and _is_last(users):
