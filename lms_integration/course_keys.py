@@ -13,7 +13,7 @@ COURSE_KEY_MAX_LENGTH = 255
 
 #: Every key that this matches is one; the parser takes twenty times as long, which counts where a
 #: whole course index is looked through.
-_PLAIN_KEY = re.compile(r"course-v1:[\w\-~.:]+\+[\w\-~.:]+\+[\w\-~.:]+", re.ASCII)
+_PLAIN_KEY = re.compile(r"course-v1:([\w\-~.:]+)\+([\w\-~.:]+)\+([\w\-~.:]+)", re.ASCII)
 
 
 class InvalidCourseKey(ValueError):
@@ -41,6 +41,9 @@ def parse_course_key(text: str) -> CourseKeyParts:
             f"course key of {len(text)} characters: at most {COURSE_KEY_MAX_LENGTH} are allowed "
             f"({text[:40]!r}…)"
         )
+    if plain := _PLAIN_KEY.fullmatch(text):
+        org, course, run = plain.groups()
+        return CourseKeyParts(org=org, course=course, run=run)
     try:
         key = CourseKey.from_string(text)
     except InvalidKeyError as error:
@@ -60,8 +63,6 @@ def parse_course_key(text: str) -> CourseKeyParts:
 
 def is_course_key(text: str) -> bool:
     """Return whether ``parse_course_key`` accepts ``text``."""
-    if len(text) <= COURSE_KEY_MAX_LENGTH and _PLAIN_KEY.fullmatch(text):
-        return True
     try:
         parse_course_key(text)
     except InvalidCourseKey:

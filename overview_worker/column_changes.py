@@ -31,6 +31,9 @@ PROJECTION_COLUMNS = tuple(field.name for field in fields(CourseOverviewProjecti
 TAB_COLUMNS = tuple(field.name for field in fields(CourseOverviewTabData))
 IMAGE_SET_COLUMNS = tuple(field.name for field in fields(CourseOverviewImageSetData))
 IMAGE_SET, TABS = "image_set", "tabs"
+#: Whose values are rows of typed columns: equal ones are the same.
+_ROWS = frozenset({IMAGE_SET, TABS})
+_CONTAINERS = (list, tuple, dict)
 
 _DIGEST_LENGTH = 6
 _OVERVIEW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData))
@@ -95,21 +98,24 @@ def column_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
 
     What one of them lacks counts as None: of a new row everything is new, of a deleted one all goes.
     """
-    names = dict.fromkeys((*old, *new))
-    return {
-        name: [
-            recorded_value(values.get(name), length=RECORDED_VALUE_LENGTH) for values in (old, new)
+    differences: dict[str, list[Any]] = {}
+    for name in dict.fromkeys((*old, *new)):
+        one, other = old.get(name), new.get(name)
+        if one is other or (one == other if name in _ROWS else is_same_value(one, other)):
+            continue
+        differences[name] = [
+            recorded_value(value, length=RECORDED_VALUE_LENGTH) for value in (one, other)
         ]
-        for name in names
-        if not is_same_value(old.get(name), new.get(name))
-    }
+    return differences
 
 
 def is_same_value(one: Any, other: Any) -> bool:
     """Whether two values of a column are the same to every reader."""
-    if isinstance(one, list | tuple | dict) and isinstance(other, list | tuple | dict):
-        return as_json(one) == as_json(other)
-    return bool(one == other)
+    if not (isinstance(one, _CONTAINERS) and isinstance(other, _CONTAINERS)):
+        return bool(one == other)
+    if not one and type(one) is type(other):
+        return not other
+    return as_json(one) == as_json(other)  # 1, 1.0 and True are equal in Python, not as JSON
 
 
 def _named(names: tuple[str, ...], data: object) -> dict[str, Any]:

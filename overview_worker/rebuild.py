@@ -442,12 +442,15 @@ _LISTING_FIELDS = tuple(field.name for field in fields(CourseOverviewListingData
 _PROJECTION_FIELDS = tuple(field.name for field in fields(CourseOverviewProjectionData))
 
 
+_ENCODER = json.JSONEncoder(default=str)
+
+
 def _ms_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
 
 
 def _hash_of(values: object) -> str:
-    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(values).encode()).hexdigest()
 
 
 def _collision(course: LockedCourse) -> RowRefused:

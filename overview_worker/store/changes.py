@@ -34,6 +34,7 @@ from overview_worker.column_changes import (
 from overview_worker.ports import Change, RemoveOverview, WriteOverview
 from overview_worker.store.conf import StoreConf
 from overview_worker.store.mark_statements import storable
+from overview_worker.store.stored_tabs import StoredTabs
 
 #: The most text that one statement carries, in characters, unless a single course has more: a server
 #: refuses statements beyond its ``max_allowed_packet``.
@@ -83,6 +84,8 @@ class OverviewChanges:
         self._catalog_owns_language = conf.catalog_owns_language
         self._builder_version = conf.builder_version
         self._worker = storable(conf.worker)[:_WORKER_LENGTH]
+        #: By course key, of the courses whose tabs ``tell`` has read: nobody writes them meanwhile.
+        self.stored_tabs: dict[str, StoredTabs] = {}
 
     def tell(self, changes: Sequence[Change]) -> list[ToldChange]:
         """Return what ``changes`` really change; a write of what is there already changes nothing.
@@ -152,8 +155,9 @@ class OverviewChanges:
             with_projection=any(_touches_projection(each) for each in with_row),
         )
         with_tabs = [each.course.course_key for each in with_row if _touches_tabs(each)]
-        for key, tabs in self._read_tabs([key for key in with_tabs if key in stored]).items():
-            stored[key][TABS] = tabs
+        self.stored_tabs |= self._read_tabs([key for key in with_tabs if key in stored])
+        for key, tabs in self.stored_tabs.items():
+            stored[key][TABS] = [dict(zip(TAB_COLUMNS, row, strict=True)) for row in tabs.rows]
         return stored
 
     def _read_rows(
@@ -168,14 +172,17 @@ class OverviewChanges:
         asked = set(keys)
         return {row[0]: columns.values(row, self._connection) for row in found if row[0] in asked}
 
-    def _read_tabs(self, keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    def _read_tabs(self, keys: Sequence[str]) -> dict[str, StoredTabs]:
         if not keys:
             return {}
-        found: dict[str, list[dict[str, Any]]] = {key: [] for key in keys}
-        rows = CourseOverviewTab.objects.using(self._using).filter(course_overview_id__in=keys)
-        for key, *values in rows.order_by("id").values_list("course_overview_id", *TAB_COLUMNS):
+        found = {key: StoredTabs(ids=[], rows=[]) for key in keys}
+        tabs = CourseOverviewTab.objects.using(self._using).filter(course_overview_id__in=keys)
+        for key, tab_id, *row in tabs.order_by("id").values_list(
+            "course_overview_id", "id", *TAB_COLUMNS
+        ):
             if key in found:
-                found[key].append(dict(zip(TAB_COLUMNS, values, strict=True)))
+                found[key].ids.append(tab_id)
+                found[key].rows.append(tuple(row))
         return found
 
 

@@ -12,7 +12,6 @@ from django.utils import timezone
 from lms_integration.data import (
     CourseOverviewData,
     CourseOverviewImageSetData,
-    CourseOverviewTabData,
 )
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import (
@@ -21,17 +20,18 @@ from lms_integration.models import (
     CourseOverviewTab,
     OverviewTombstone,
 )
-from overview_worker.column_changes import loses_image_set
+from overview_worker.column_changes import TAB_COLUMNS, loses_image_set
 from overview_worker.errors import RowRefused
 from overview_worker.ports import WriteOverview
 from overview_worker.store.conf import StoreConf
+from overview_worker.store.stored_tabs import StoredTabs
 from overview_worker.store.upserts import Upsert
 
 _OVERVIEW_COLUMNS = tuple(field.name for field in fields(CourseOverviewData))
 #: Columns that a rebuild overwrites; the catalog's own are not among them.
 _UPDATED_COLUMNS = ("modified", *(name for name in _OVERVIEW_COLUMNS if name != "id"))
-_TAB_COLUMNS = tuple(field.name for field in fields(CourseOverviewTabData))
-_overview_values, _tab_values = attrgetter(*_OVERVIEW_COLUMNS), attrgetter(*_TAB_COLUMNS)
+_overview_values, _tab_values = attrgetter(*_OVERVIEW_COLUMNS), attrgetter(*TAB_COLUMNS)
+_NO_TABS = StoredTabs(ids=[], rows=[])
 #: What a new row has in the columns that no rebuild writes.
 _FIRST_VALUES = {
     field.name: field.get_default()
@@ -143,42 +143,35 @@ class OverviewRows:
     ) -> Upsert:
         return Upsert(self._connection, model, columns=columns, updated=updated)
 
-    def replace_tabs(self, writes: Sequence[WriteOverview]) -> None:
+    def replace_tabs(
+        self, writes: Sequence[WriteOverview], *, stored: Mapping[str, StoredTabs]
+    ) -> None:
         """Write over the tabs that are there, add those that lack, delete what is too many.
 
-        Only by id: for a DELETE by course the server may choose to scan the table, where it waits
-        for tabs that other rebuilds hold, and two chunks deadlock.
+        ``stored`` are those of the courses that have a row, as they are under its lock; where they are
+        the same already, nothing is written. Only by id: for a DELETE by course the server may choose to
+        scan the table, where it waits for tabs that other rebuilds hold, and two chunks deadlock.
         """
-        if not writes:
-            return
-        old_ids = self._tab_ids([w.course.course_key for w in writes if w.course.state.has_row])
         old_rows: list[Sequence[Any]] = []
         new_rows: list[Sequence[Any]] = []
         for write in writes:
             key = write.course.course_key
-            ids = old_ids.pop(key, [])
-            for number, tab in enumerate(write.built.tabs):
-                row_id = ids[number] if number < len(ids) else None
-                row = (row_id, key, *_tab_values(tab))
-                (new_rows if row_id is None else old_rows).append(row)
-            self._delete_tabs(ids[len(write.built.tabs) :])
+            there = stored.get(key, _NO_TABS)
+            tabs = [_tab_values(tab) for tab in write.built.tabs]
+            if tabs == there.rows:
+                continue
+            for number, tab in enumerate(tabs):
+                is_there = number < len(there.ids)
+                row = (there.ids[number] if is_there else None, key, *tab)
+                (old_rows if is_there else new_rows).append(row)
+            self._delete_tabs(there.ids[len(tabs) :])
         upsert = self._upsert(
             CourseOverviewTab,
-            columns=("id", "course_overview", *_TAB_COLUMNS),
-            updated=_TAB_COLUMNS,
+            columns=("id", "course_overview", *TAB_COLUMNS),
+            updated=TAB_COLUMNS,
         )
         upsert.run(old_rows)
         upsert.run(new_rows)
-
-    def _tab_ids(self, keys: Sequence[str]) -> dict[str, list[int]]:
-        """Return ``{course key: ids of its tabs, in their order}``."""
-        if not keys:
-            return {}
-        found: dict[str, list[int]] = {}
-        ids = self._tabs().filter(course_overview_id__in=keys).order_by("id")
-        for key, tab_id in ids.values_list("course_overview_id", "id"):
-            found.setdefault(key, []).append(tab_id)
-        return found
 
     def _delete_tabs(self, ids: Sequence[int]) -> None:
         for tab_id in ids:
@@ -188,8 +181,8 @@ class OverviewRows:
         """Leave a tombstone of what the row says, and remove the row with its tabs and images."""
         if with_row:
             self._write_tombstone(course_key)
-            for ids in self._tab_ids([course_key]).values():
-                self._delete_tabs(ids)
+            tabs = self._tabs().filter(course_overview_id=course_key).order_by("id")
+            self._delete_tabs(list(tabs.values_list("id", flat=True)))
             CourseOverviewImageSet.objects.using(self._using).filter(
                 course_overview_id=course_key
             ).delete()

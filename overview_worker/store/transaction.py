@@ -121,7 +121,9 @@ class DjangoRebuildTransaction:
         if not writes:
             return
         self._rows.upsert([write for write in writes if write.row_changed])
-        self._rows.replace_tabs([write for write in writes if write.tabs_changed])
+        self._rows.replace_tabs(
+            [write for write in writes if write.tabs_changed], stored=self._changes.stored_tabs
+        )
         self._projections.upsert([write for write in writes if write.projection_changed])
         self._thumbnails.want(writes)
         self._rows.remove_tombstones(

@@ -14,6 +14,8 @@ from django.db.models import DateTimeField, DecimalField, Field, JSONField, Mode
 
 #: Fields whose values the driver does not take as they are.
 _CONVERTED = (DateTimeField, DecimalField, JSONField)
+#: What stands in the statement itself: to escape a value costs more than all else that is done with it.
+_NULL, _TRUE, _FALSE, _EMPTY = "NULL", "1", "0", "''"
 
 
 class Upsert:
@@ -31,35 +33,70 @@ class Upsert:
         self._connection = connection
         self._text = _texts(connection.vendor, model, tuple(columns), tuple(updated))
         self._converted = _converted(model, tuple(columns))
-        self._row = f"({', '.join(['%s'] * len(columns))})"
         # SQLite's limit of parameters, where there is one.
         limit = connection.features.max_query_params
         self._at_once = max(1, limit // len(columns)) if limit else None
 
     def run(self, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows, each a sequence of the columns' values; no rows are no statement."""
-        pending = list(rows)
-        for group in self._groups(pending):
+        for group in self._groups(list(rows)):
             before, after = self._text
-            statement = f"{before}{', '.join([self._row] * len(group))}{after}"
-            parameters = [value for row in group for value in self._values(row)]
+            parameters: list[Any] = []
+            known: dict[Any, Any] = {}  # many rows have the same times, most have empty lists
+            rows_written = [_written(self._values(row, known), parameters) for row in group]
             with self._connection.cursor() as cursor:
-                cursor.execute(statement, parameters)
+                cursor.execute(f"{before}{', '.join(rows_written)}{after}", parameters)
 
     def _groups(self, rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
         at_once = self._at_once or max(1, len(rows))
         for start in range(0, len(rows), at_once):
             yield rows[start : start + at_once]
 
-    def _values(self, row: Sequence[Any]) -> Sequence[Any]:
+    def _values(self, row: Sequence[Any], known: dict[Any, Any]) -> Sequence[Any]:
+        """Return the values as the driver takes them; ``known`` are those that were converted before."""
         values = list(row)
         for place, field in self._converted:
             value = values[place]
-            if isinstance(value, datetime):
-                values[place] = self._connection.ops.adapt_datetimefield_value(value)
-            elif value is not None:
-                values[place] = field.get_db_prep_save(value, connection=self._connection)
+            if value is None:
+                continue
+            key = _key_of(place, value)
+            if key is None:
+                values[place] = self._convert(field, value)
+            else:
+                if key not in known:
+                    known[key] = self._convert(field, value)
+                values[place] = known[key]
         return values
+
+    def _convert(self, field: "Field[Any, Any]", value: Any) -> Any:
+        if isinstance(value, datetime):
+            return self._connection.ops.adapt_datetimefield_value(value)
+        return field.get_db_prep_save(value, connection=self._connection)
+
+
+def _key_of(place: int, value: Any) -> tuple[int, Any] | None:
+    """Return what a value is known by in its column; None for a list or an object with something in it."""
+    if isinstance(value, list | dict):
+        return None if value else (place, type(value))
+    return place, value
+
+
+def _written(values: Sequence[Any], parameters: list[Any]) -> str:
+    """Return a row as it stands in the statement; what has to be escaped is added to ``parameters``."""
+    texts: list[str] = []
+    for value in values:
+        if value is None:
+            texts.append(_NULL)
+        elif value is True:
+            texts.append(_TRUE)
+        elif value is False:
+            texts.append(_FALSE)
+        elif value == "":
+            texts.append(_EMPTY)
+        else:
+            texts.append("%s")
+            parameters.append(value)
+    return f"({', '.join(texts)})"
 
 
 @cache

@@ -29,7 +29,7 @@ from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.documents import BuiltOverview
 from overview_worker.errors import ModulestoreUnavailable, RowRefused, StoreUnavailable
-from overview_worker.ports import OverviewStore
+from overview_worker.ports import LockedCourse, OverviewStore, WriteOverview
 from overview_worker.rebuild import BUILDER_VERSION, RebuildOutcome, rebuild_overviews
 from overview_worker.store.conf import StoreConf
 from overview_worker.store.inspection_store import DjangoInspectionStore
@@ -225,6 +225,25 @@ def test_a_tab_keeps_nothing_of_the_tab_whose_row_it_takes(store):
     assert tab.tab_id == "dates"
     assert tab.is_hidden is False
     assert tab.course_overview_id == KEY
+
+
+def test_tabs_that_are_right_are_not_written_again_with_their_row(store):
+    def rewritten(course: LockedCourse) -> WriteOverview:
+        change = written(tabs=[LESSONS, DATES])(course)
+        assert isinstance(change, WriteOverview)
+        return replace(change, row_changed=True, tabs_changed=True, rewrites=True)
+
+    apply(store, written(tabs=[LESSONS, DATES]), KEY)
+    CourseOverviewTab.objects.filter(type="dates").update(name="Mended by hand")
+    apply(store, rewritten, KEY)
+    assert tab_names() == ["Lessons", "Dates"]
+
+    with CaptureQueriesContext(connection) as queries:
+        apply(store, rewritten, KEY)
+
+    written_to = [each["sql"] for each in queries if each["sql"].startswith("INSERT")]
+    assert any("`course_overviews_courseoverview`" in sql for sql in written_to)
+    assert not any("course_overviews_courseoverviewtab" in sql for sql in written_to)
 
 
 def test_tabs_of_other_courses_are_left_alone(store):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
-from overview_worker.column_changes import changed_columns, column_digests_of
+from overview_worker.column_changes import changed_columns, column_differences, column_digests_of
 from overview_worker.documents import BuiltOverview, PublishedCourse
 from overview_worker.testing import InMemoryModulestore
 
@@ -59,3 +59,12 @@ def test_what_cannot_be_compared_is_not_told():
 
 def test_the_digests_fit_their_column():
     assert len(column_digests_of(built())) <= 1000 - 300  # columns will be added
+
+
+def test_values_that_python_takes_for_equal_differ_where_their_json_does():
+    differences = column_differences(
+        {"textbooks": [1], "pdf_textbooks": [], "tabs": [{"name": "Course"}]},
+        {"textbooks": [True], "pdf_textbooks": [], "tabs": [{"name": "Course"}]},
+    )
+
+    assert differences == {"textbooks": [[1], [True]]}

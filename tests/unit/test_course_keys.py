@@ -1,6 +1,9 @@
 """Which texts name a course of a Split modulestore."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opaque_keys.edx.keys import CourseKey
 
 from lms_integration.course_keys import (
     CourseKeyParts,
@@ -36,6 +39,19 @@ def test_a_text_that_names_no_split_course_is_refused_with_its_reason(text, reas
         parse_course_key(text)
 
     assert not is_course_key(text)
+
+
+_PART = st.text("ABCabc019_-~.:", min_size=1, max_size=20)
+
+
+@given(_PART, _PART, _PART)
+def test_an_ordinary_key_has_the_parts_that_open_edx_finds_in_it(org, course, run):
+    text = f"course-v1:{org}+{course}+{run}"
+
+    parts = parse_course_key(text)
+
+    expected = CourseKey.from_string(text)
+    assert (parts.org, parts.course, parts.run) == (expected.org, expected.course, expected.run)
 
 
 def test_keys_that_differ_by_case_or_look_alikes_are_all_keys():
