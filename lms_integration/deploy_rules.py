@@ -6,8 +6,9 @@ own loopback address may do without password and TLS; anywhere else neither is f
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from lms_integration.hosts import is_loopback
 
 #: As Django's own check of the secret key.
 SECRET_KEY_MIN_LENGTH = 50
@@ -192,17 +193,6 @@ _RULES: tuple[Callable[[DeploySettings], Iterator[Problem]], ...] = (
     _serializers,
     _private_files,
 )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether ``host`` is this machine: a loopback address, ``localhost``, or a socket's path."""
-    bare = host.strip("[]").lower()
-    if bare.startswith("/") or bare == _DEFAULT_HOST or bare.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(bare).is_loopback
-    except ValueError:
-        return False
 
 
 def broker_access(url: str, *, setting: str = "OVERVIEW_BROKER_URL") -> ServerAccess:

@@ -4,6 +4,7 @@ Alongside Open edX, the platform's own settings modules are used instead.
 """
 
 import os
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,6 +30,7 @@ INSTALLED_APPS = [
     "oauth2_provider",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "lms_integration",
     "lms_integration.platform_tables",
     "overview_worker",
@@ -46,6 +48,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 if DEBUG and find_spec("pyinstrument"):
     # Last, so that the asker is known and the view alone is measured.
@@ -81,8 +84,32 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
 # As in Open edX: an account that has not been activated is served all the same.
-AUTHENTICATION_BACKENDS = ["lms_integration.http.sessions.Accounts"]
+AUTHENTICATION_BACKENDS = [
+    "lms_integration.http.sign_in_limit.SignInLimit",
+    "lms_integration.http.sessions.Accounts",
+]
 SESSION_ENGINE = "lms_integration.http.sessions"
+
+#: After so many wrong passwords an account cannot be signed in to from that address for a while; 0 is
+#: no limit. Minutes that the while lasts.
+OVERVIEW_SIGN_IN_FAILURES = int(os.environ.get("OVERVIEW_SIGN_IN_FAILURES", "10"))
+OVERVIEW_SIGN_IN_PAUSE_MINUTES = int(os.environ.get("OVERVIEW_SIGN_IN_PAUSE_MINUTES", "15"))
+AXES_ENABLED = OVERVIEW_SIGN_IN_FAILURES > 0
+AXES_FAILURE_LIMIT = OVERVIEW_SIGN_IN_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=OVERVIEW_SIGN_IN_PAUSE_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "lms_integration.http.sign_in_limit.SignInFailures"
+AXES_CLIENT_IP_CALLABLE = "lms_integration.http.addresses.client_address"
+AXES_USERNAME_CALLABLE = "lms_integration.http.sign_in_limit.counted_name"
+AXES_LOCKOUT_CALLABLE = "lms_integration.dashboard.errors.too_many_sign_ins"
+AXES_RESET_ON_SUCCESS = True
+# What comes while it lasts does not make it last longer: else anybody could keep a neighbour out.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+# Who signed in when, and from where, is nobody's business; what is counted goes when the while is over.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 #: Set ``OVERVIEW_PLATFORM_TABLES=existing`` where the database is a platform's: then ``migrate`` makes
 #: our own tables only.
@@ -104,7 +131,11 @@ CSRF_FAILURE_VIEW = "lms_integration.dashboard.errors.csrf_failure"
 #: Raise where a request reaches MongoDB or the broker, or writes an overview: for tests and staging.
 OVERVIEW_GUARD_REQUESTS = os.environ.get("OVERVIEW_GUARD_REQUESTS", "") == "1"
 
+#: How many proxies of ours stand before the web process, each of which adds an address to
+#: X-Forwarded-For; 0 believes nothing of that header.
+OVERVIEW_NUM_PROXIES = int(os.environ.get("OVERVIEW_NUM_PROXIES", "0"))
 REST_FRAMEWORK = {
+    "NUM_PROXIES": OVERVIEW_NUM_PROXIES,
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "lms_integration.http.authentication.JwtAuthentication",
         "lms_integration.http.authentication.OAuth2BearerAuthentication",
@@ -188,6 +219,28 @@ DATABASES = {
     )
 }
 
+
+def cache_settings(url: str) -> dict[str, Any]:
+    """Return Django's settings for a ``redis(s)://`` URL: short timeouts, because requests wait for it.
+
+    ``rediss://`` verifies the server's certificate and name, unless the URL says otherwise.
+    """
+    options: dict[str, Any] = {"socket_connect_timeout": 0.25, "socket_timeout": 0.25}
+    if url.startswith("rediss"):
+        options["ssl_check_hostname"] = True
+    return {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": url,
+        "KEY_PREFIX": "overview",
+        "OPTIONS": options,
+    }
+
+
+#: A Redis in which all web processes count calls together: redis(s)://, a cache and not the broker.
+OVERVIEW_CACHE_URL = os.environ.get("OVERVIEW_CACHE_URL", "")
+if OVERVIEW_CACHE_URL:
+    CACHES = {"default": cache_settings(OVERVIEW_CACHE_URL)}
+
 #: The broker that publish events go to: amqp(s):// or redis(s)://.
 OVERVIEW_BROKER_URL = os.environ.get("OVERVIEW_BROKER_URL", "")
 #: The MongoDB deployment that holds the modulestore, and its database.
@@ -212,5 +265,6 @@ LOGGING = {
     "loggers": {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
     },
 }

@@ -38,15 +38,17 @@ _PIPELINE_APP = "lms_integration"
 _REQUEST_APPS = frozenset(
     {
         *("lms_integration", "platform_tables", "auth", "contenttypes", "sessions"),
-        *("authtoken", "oauth2_provider", "admin"),
+        *("authtoken", "oauth2_provider", "admin", "axes"),
         "django_celery_beat",
     }
 )
-#: What requests write: sessions, the sign-in, enrolments. Never an overview, never a mark. ``auth_user``:
+#: What requests write: sessions, the sign-in and how often it failed, enrolments. Never an overview, never a mark. ``auth_user``:
 #: the time of a sign-in, and a password's hash when Django's way of hashing has become stronger.
 REQUEST_WRITES: Mapping[str, Rights] = {
     "django_session": ("INSERT", "UPDATE", "DELETE"),
     "auth_user": ("UPDATE (`last_login`, `password`)",),
+    "axes_accessattempt": ("INSERT", "UPDATE", "DELETE"),
+    "axes_accessattemptexpiration": ("DELETE",),
     "student_courseenrollment": ("INSERT", "UPDATE"),
     "student_courseenrollmentattribute": ("INSERT", "UPDATE", "DELETE"),
     "student_courseenrollmentallowed": ("INSERT", "UPDATE", "DELETE"),

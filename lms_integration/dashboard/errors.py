@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 
 from lms_integration.dashboard.pages import page, show
 
@@ -63,7 +65,42 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _error(request: HttpRequest, *, status: int, title: str, text: str) -> HttpResponse:
-    return show(
-        request, "error.html", {"title": title, "text": text, "status": status}, status=status
+@page
+def too_many_sign_ins(request: HttpRequest, *_: Any) -> HttpResponse:
+    """Answer 429 to a sign-in after too many wrong passwords, whether or not this one is right."""
+    minutes = settings.OVERVIEW_SIGN_IN_PAUSE_MINUTES
+    text = ngettext(
+        "The password was wrong too often. Please wait %(minutes)s minute, then try again. Whoever "
+        "runs this site can give you a new password.",
+        "The password was wrong too often. Please wait %(minutes)s minutes, then try again. Whoever "
+        "runs this site can give you a new password.",
+        minutes,
     )
+    response = _error(
+        request,
+        status=429,
+        title=gettext("Signing in is paused"),
+        text=text % {"minutes": minutes},
+        action=(reverse("login"), gettext("Back to signing in")),
+    )
+    response.headers["Retry-After"] = str(minutes * 60)
+    return response
+
+
+def _error(
+    request: HttpRequest,
+    *,
+    status: int,
+    title: str,
+    text: str,
+    action: tuple[str, str] | None = None,
+) -> HttpResponse:
+    address, words = action or (reverse("dashboard"), gettext("Go to my courses"))
+    context = {
+        "title": title,
+        "text": text,
+        "status": status,
+        "action_url": address,
+        "action_words": words,
+    }
+    return show(request, "error.html", context, status=status)

@@ -32,9 +32,10 @@ def test_a_platforms_tables_are_left_alone(tmp_path: Path):
     tables = migrate(tmp_path / "platform.sqlite3", tables="existing")
 
     assert tables - {"django_migrations"} == {
-        name for name in tables if name.startswith("overview_")
+        name for name in tables if name.startswith(("overview_", "axes_"))
     }
     assert {"overview_mark", "overview_state", "overview_projection"} <= tables
+    assert "axes_accessattempt" in tables
 
 
 def test_a_database_of_our_own_gets_all_tables(tmp_path: Path):

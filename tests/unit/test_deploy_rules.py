@@ -9,10 +9,10 @@ from lms_integration.deploy_rules import (
     PrivateFile,
     broker_access,
     find_problems,
-    is_loopback,
     mongodb_access,
 )
 from lms_integration.deployment import database_access
+from lms_integration.hosts import is_loopback
 from lms_integration.settings import database_settings
 from lms_integration.sql_grants import excess_rights
 
