@@ -19,7 +19,9 @@ def in_team(standing: Standing) -> Q:
     """Return the courses that a person sees as their team does."""
     if standing.is_global_staff:
         return EVERYBODY
-    courses = _courses({*standing.staff_courses, *standing.instructor_courses})
+    courses = _courses(
+        {*standing.staff_courses, *standing.limited_staff_courses, *standing.instructor_courses}
+    )
     return courses | _courses_of({*standing.staff_orgs, *standing.instructor_orgs})
 
 
@@ -33,7 +35,8 @@ def leading_team(standing: Standing) -> Q:
 def courses_with_role(role: str, standing: Standing) -> Q:
     """Return the courses that are listed for one of ``ROLES``.
 
-    As in Open edX, a role in a whole organization counts for instructors only.
+    As in Open edX, a role in a whole organization counts for instructors only, and staff without access
+    to Studio do not count as staff here.
     """
     if role == INSTRUCTOR_ROLE or standing.is_global_staff:
         return leading_team(standing)

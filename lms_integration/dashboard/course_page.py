@@ -69,12 +69,13 @@ def course_about(request: HttpRequest, course_id: str) -> HttpResponse:
 def course_seen_by(user: Any, course_id: str, *, site: SiteSettings, now: datetime) -> SeenCourse:
     """Return a course and what somebody is to it.
 
-    Raises Http404 where there is none, and in the same way where they may not see it.
+    Raises Http404 where there is none, and in the same way, after the same queries, where they may not
+    see it.
     """
+    visitor = _visitor(user, course_id)
     overview = CourseOverview.objects.filter(pk=course_id).only(*COLUMNS).first()
     if overview is None or (site.course_orgs and overview.org not in site.course_orgs):
         raise Http404
-    visitor = _visitor(user, overview)
     is_visible = may_see(
         overview,
         visitor,
@@ -87,16 +88,17 @@ def course_seen_by(user: Any, course_id: str, *, site: SiteSettings, now: dateti
     return SeenCourse(overview=overview, visitor=visitor)
 
 
-def _visitor(user: User | AnonymousUser, course: CourseOverview) -> Visitor:
+def _visitor(user: User | AnonymousUser, course_id: str) -> Visitor:
+    """Return what somebody is to a course, whether or not there is one."""
     standing = standing_of(user)
     if standing.user_id is None:
         return Visitor(standing=standing)
-    mine = CourseEnrollment.objects.filter(user_id=standing.user_id, course_id=course.id)
+    mine = CourseEnrollment.objects.filter(user_id=standing.user_id, course_id=course_id)
     return Visitor(
         standing=standing,
         is_enrolled=mine.filter(is_active=True).exists(),
-        is_invited=_is_invited(cast(User, user), course.id),
-        is_unfulfilled=course.id in unfulfilled_courses(standing.user_id, [course.id]),
+        is_invited=_is_invited(cast(User, user), course_id),
+        is_unfulfilled=course_id in unfulfilled_courses(standing.user_id, [course_id]),
     )
 
 

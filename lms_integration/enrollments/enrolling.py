@@ -27,10 +27,16 @@ from lms_integration.enrollments.patience import in_transaction
 from lms_integration.enrollments.queries import COURSE_COLUMNS
 from lms_integration.enrollments.rules import default_slug, is_offered, unexpired_modes
 from lms_integration.learners.modes import Mode, modes_by_course
+from lms_integration.learners.standing import standing_of
 from lms_integration.models import CourseOverview
 from lms_integration.platform_tables.models import CourseEnrollment, CourseEnrollmentAttribute
 
-_COURSE_COLUMNS = (*COURSE_COLUMNS, "org", "max_student_enrollments_allowed")
+_COURSE_COLUMNS = (
+    *COURSE_COLUMNS,
+    "org",
+    "max_student_enrollments_allowed",
+    "visible_to_staff_only",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,13 +67,28 @@ class _Course:
     overview: CourseOverview
     modes: Sequence[Mode]
 
-    def require_mode(self, slug: str | None, *, even_expired: bool, now: datetime) -> None:
-        """Refuse a mode that the course does not offer (any more)."""
-        offered = self.modes if even_expired else unexpired_modes(self.modes, now=now)
+    def require_mode(
+        self,
+        slug: str | None,
+        request: _Request,
+        *,
+        even_expired: bool,
+        found: CourseEnrollment | None,
+    ) -> None:
+        """Refuse a mode that the course does not offer (any more); ``found`` is the person's enrolment."""
+        offered = self.modes if even_expired else unexpired_modes(self.modes, now=request.now)
         if not is_offered(slug, offered):
-            raise mode_unavailable(
-                slug, self.overview.id, course_item(self.overview, modes=offered)
-            )
+            is_shown = _is_shown(self.overview, found, request)
+            item = course_item(self.overview, modes=offered) if is_shown else None
+            raise mode_unavailable(slug, self.overview.id, item)
+
+
+def _is_shown(overview: CourseOverview, found: CourseEnrollment | None, request: _Request) -> bool:
+    """Return whether a refusal may show the course: to all, to its team, and to who is in it."""
+    if not overview.visible_to_staff_only or request.caller.is_trusted:
+        return True
+    is_enrolled = found is not None and found.is_active
+    return is_enrolled or standing_of(request.person).is_staff_of(overview.id, overview.org)
 
 
 def enroll(target: Target, change: Change, caller: Caller, *, now: datetime) -> int:
@@ -126,7 +147,7 @@ def _update(found: CourseEnrollment, request: _Request) -> int:
     if change.mode is not None:
         any_mode = request.caller.has_api_key or change.is_active is False
         course = _course(found.course_id)
-        course.require_mode(change.mode, even_expired=any_mode, now=request.now)
+        course.require_mode(change.mode, request, even_expired=any_mode, found=found)
     if change.is_active and not found.is_active:
         overview = _overview(found.course_id)
         if overview is not None and not has_seat(overview):
@@ -169,7 +190,7 @@ def _add(found: CourseEnrollment | None, request: _Request) -> int:
     if mode is None:
         mode = default_slug(unexpired_modes(course.modes, now=now))
     any_mode = request.is_forced or change.is_active is False
-    course.require_mode(mode, even_expired=any_mode, now=now)
+    course.require_mode(mode, request, even_expired=any_mode, found=found)
     if found is not None and is_kept:
         return found.pk
     _require_admission(course.overview, request)

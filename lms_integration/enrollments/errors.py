@@ -58,12 +58,16 @@ def no_course(course_id: str) -> Refused:
     return Refused(f"No course '{shown(course_id)}' found for enrollment")
 
 
-def mode_unavailable(mode: str | None, course_id: str, course: Mapping[str, Any]) -> Refused:
-    """Return the refusal of a mode, with the course's item, which has the modes there are."""
+def mode_unavailable(mode: str | None, course_id: str, course: Mapping[str, Any] | None) -> Refused:
+    """Return the refusal of a mode, with the course's item, which has the modes there are.
+
+    None instead of the item for those who may not see the course.
+    """
+    more = {} if course is None else {"course_details": course}
     return Refused(
         f"The [{mode if mode is None else shown(mode)}] course mode is expired or otherwise "
         f"unavailable for course run [{course_id}].",
-        course_details=course,
+        **more,
     )
 
 

@@ -27,7 +27,8 @@ _ENROLLMENT_COLUMNS = ("course_id", "created", "is_active", "mode", "user__usern
 _TOMBSTONE_COLUMNS = ("display_name", "start", "end")
 #: Roles that see and manage the enrolments of their own course; those of an organization do not.
 _TEAM_ROLES = ("staff", "instructor")
-#: Roles whose enrolments take nobody's place in a course that holds only so many.
+#: Roles whose enrolments take nobody's place in a course that holds only so many; as in Open edX, those
+#: of limited staff do.
 _SEATLESS_ROLES = (*_TEAM_ROLES, "ccx_coach")
 
 
@@ -83,7 +84,9 @@ def shown_course(course_id: str) -> CourseOverview | None:
 
 def team_courses(standing: Standing) -> frozenset[str]:
     """Return the courses whose enrolments a person may see because they are of their team."""
-    return frozenset(standing.staff_courses | standing.instructor_courses)
+    return frozenset(
+        standing.staff_courses | standing.limited_staff_courses | standing.instructor_courses
+    )
 
 
 def roles_of(user_id: int | None, *, course_id: str | None = None) -> Sequence[CourseAccessRole]:

@@ -17,7 +17,13 @@ from lms_integration.enrollments.documented import NOTHING, errors
 from lms_integration.enrollments.enrolling import enroll
 from lms_integration.enrollments.errors import ModeNotAllowed, Refused, shown
 from lms_integration.enrollments.items import course_item, enrollment_item
-from lms_integration.enrollments.orders import FREE_MODES, change_of, may_act_for, target_of
+from lms_integration.enrollments.orders import (
+    FREE_MODES,
+    Caller,
+    change_of,
+    may_act_for,
+    target_of,
+)
 from lms_integration.enrollments.parsers import PARSERS
 from lms_integration.enrollments.permissions import ApiKeyOrSignedIn, caller_of
 from lms_integration.enrollments.queries import (
@@ -38,6 +44,7 @@ from lms_integration.enrollments.serializers import (
 from lms_integration.http.conditional import conditional
 from lms_integration.http.openapi import MAY_BE_EMPTY
 from lms_integration.http.throttling import EnrollmentThrottle
+from lms_integration.learners.access import Standing
 from lms_integration.learners.modes import modes_by_course
 from lms_integration.learners.standing import standing_of
 from lms_integration.learners.versions import own_versions
@@ -155,19 +162,22 @@ class EnrollmentCourseDetailView(EnrollmentApiView):
         """Show a course with its modes, as it was published last."""
         if not is_course_id(course_id):
             raise Refused(invalid_course_id(shown(course_id)))
+        standing = standing_of(
+            request.user
+        )  # first: a hidden course costs what an unknown one does
         overview = shown_course(course_id)
-        if overview is None or not _is_shown(overview, request):
+        if overview is None or not _is_shown(overview, standing, caller_of(request)):
             raise Refused(f"No course found for course ID '{shown(course_id)}'")
         even_expired = bool(request.query_params.get("include_expired"))
         modes = modes_by_course([course_id], include_expired=even_expired)[course_id]
         return Response(course_item(overview, modes=modes))
 
 
-def _is_shown(overview: CourseOverview, request: Request) -> bool:
+def _is_shown(overview: CourseOverview, standing: Standing, caller: Caller) -> bool:
     """Return whether a course may be shown; one for its team's eyes only is, to others, no course."""
-    if not overview.visible_to_staff_only or caller_of(request).has_api_key:
+    if not overview.visible_to_staff_only or caller.has_api_key:
         return True
-    return standing_of(request.user).is_staff_of(overview.id, overview.org)
+    return standing.is_staff_of(overview.id, overview.org)
 
 
 class EnrollmentUserRolesView(EnrollmentApiView):

@@ -48,6 +48,8 @@ class Standing:
     staff_courses: AbstractSet[str] = (
         frozenset()
     )  #: keys of courses where the person is course team
+    #: keys of courses where the person is course team in the LMS, but not in Studio
+    limited_staff_courses: AbstractSet[str] = frozenset()
     instructor_courses: AbstractSet[str] = frozenset()
     staff_orgs: AbstractSet[str] = frozenset()  #: organizations, as they are written
     instructor_orgs: AbstractSet[str] = frozenset()
@@ -58,6 +60,7 @@ class Standing:
         return (
             self.is_global_staff
             or course_id in self.staff_courses
+            or course_id in self.limited_staff_courses
             or course_id in self.instructor_courses
             or org in self.staff_orgs
             or org in self.instructor_orgs

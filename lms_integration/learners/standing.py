@@ -18,7 +18,9 @@ from lms_integration.prepared_queries import Parameter, PreparedQuery, number
 STAFF_ROLE = "staff"
 INSTRUCTOR_ROLE = "instructor"
 BETA_ROLE = "beta_testers"
-_ROLES = (STAFF_ROLE, INSTRUCTOR_ROLE, BETA_ROLE)
+#: Staff without access to Studio: in the LMS it counts as ``staff`` (Open edX: its ``BASE_ROLE``).
+LIMITED_STAFF_ROLE = "limited_staff"
+_ROLES = (STAFF_ROLE, LIMITED_STAFF_ROLE, INSTRUCTOR_ROLE, BETA_ROLE)
 _REQUIRES = "requires"
 
 
@@ -48,8 +50,9 @@ def standing_with(
         user_id=user.pk,
         is_global_staff=bool(getattr(user, "is_staff", False)),
         staff_courses=_courses(roles, STAFF_ROLE),
+        limited_staff_courses=_courses(roles, LIMITED_STAFF_ROLE),
         instructor_courses=_courses(roles, INSTRUCTOR_ROLE),
-        staff_orgs=_orgs(roles, STAFF_ROLE),
+        staff_orgs=_orgs(roles, STAFF_ROLE) | _orgs(roles, LIMITED_STAFF_ROLE),
         instructor_orgs=_orgs(roles, INSTRUCTOR_ROLE),
         beta_courses=_courses(roles, BETA_ROLE),
     )

@@ -263,10 +263,36 @@ def test_nobody_learns_whether_a_course_was_deleted_or_never_was():
     assert deleted.json()["message"].replace(COURSE, OTHER) == unknown.json()["message"]
 
 
-def test_a_course_for_its_team_only_is_shown_to_its_team_and_to_other_servers():
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_a_hidden_course_looks_like_a_deleted_or_unknown_one_and_costs_the_same(is_signed_in: bool):
+    hidden, deleted = COURSE, "course-v1:Sea+Gone+2026"
+    course(visible_to_staff_only=True)
+    tombstone(deleted)
+    client = signed_in(person()) if is_signed_in else Client()
+
+    found = [_asked(client, f"{API}/course/", key) for key in (hidden, deleted, OTHER)]
+
+    assert found[0] == found[1] == found[2]
+    assert len(found[0][2]) == (4 if is_signed_in else 1)
+
+
+def _asked(client: Client, url: str, key: str) -> tuple[Any, ...]:
+    """Return status, body and statements of a request, without the key."""
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(url + key)
+    queries = [re.sub(r"\d{4}-\d\d-\d\d [\d:.]+", "TIME", query["sql"]) for query in captured]
+    return (
+        response.status_code,
+        response.content.decode().replace(key, "KEY"),
+        [query.replace(key, "KEY") for query in queries],
+    )
+
+
+@pytest.mark.parametrize("role", ["staff", "limited_staff", "instructor"])
+def test_a_course_for_its_team_only_is_shown_to_its_team_and_to_other_servers(role: str):
     course(visible_to_staff_only=True)
     teacher = person("teacher")
-    CourseAccessRole.objects.create(user=teacher, org="Sea", course_id=COURSE, role="staff")
+    CourseAccessRole.objects.create(user=teacher, org="Sea", course_id=COURSE, role=role)
     url = f"{API}/course/{COURSE}"
 
     with override_settings(EDX_API_KEY=API_KEY):
@@ -379,6 +405,36 @@ def test_who_has_the_last_place_keeps_it_on_asking_again():
     statuses = [enroll(client).status_code for _ in range(2)]
 
     assert statuses == [200, 200]
+
+
+def test_a_refused_mode_shows_the_course_to_those_who_may_see_it():
+    course()
+
+    answer = enroll(signed_in(person()), mode="honor")
+
+    assert answer.status_code == 400
+    assert answer.json()["course_details"]["course_name"] == "Tides"
+
+
+@pytest.mark.parametrize(
+    ("who", "is_shown"),
+    [("learner", False), ("former", False), ("enrolled", True), ("team", True), ("site", True)],
+)
+def test_a_refused_mode_shows_a_hidden_course_to_its_team_and_to_who_is_in_it(
+    who: str, is_shown: bool
+):
+    course(visible_to_staff_only=True)
+    asking = person(who, is_staff=who == "site")
+    if who in ("former", "enrolled"):
+        enrolled(asking, is_active=who == "enrolled")
+    if who == "team":
+        CourseAccessRole.objects.create(user=asking, org="Sea", course_id=COURSE, role="staff")
+
+    answer = enroll(signed_in(asking), mode="honor")
+
+    assert answer.status_code == 400
+    assert ("course_details" in answer.json()) is is_shown
+    assert ("Tides" in answer.json().get("course_details", {}).get("course_name", "")) is is_shown
 
 
 def test_a_team_takes_nobodys_place():

@@ -13,6 +13,7 @@ from lms_integration.courses.visibility import visible_courses
 from lms_integration.learners.access import ANONYMOUS, Standing
 
 STAFF = Standing(user_id=1, staff_courses=frozenset({"course-v1:O+S+R"}))
+LIMITED = Standing(user_id=1, limited_staff_courses=frozenset({"course-v1:O+S+R"}))
 INSTRUCTOR = Standing(user_id=1, instructor_courses=frozenset({"course-v1:O+I+R"}))
 ORG_STAFF = Standing(user_id=1, staff_orgs=frozenset({"Org"}))
 ORG_INSTRUCTOR = Standing(user_id=1, instructor_orgs=frozenset({"Org"}))
@@ -49,6 +50,7 @@ def holds(condition: Any, key: str) -> bool:
     [
         (ANONYMOUS, [], []),
         (STAFF, ["course-v1:O+S+R"], []),
+        (LIMITED, ["course-v1:O+S+R"], []),
         (INSTRUCTOR, ["course-v1:O+I+R"], ["course-v1:O+I+R"]),
         (ORG_STAFF, ["course-v1:Org+C+R"], []),
         (ORG_INSTRUCTOR, ["course-v1:Org+C+R"], ["course-v1:Org+C+R"]),
@@ -64,11 +66,13 @@ def test_a_team_is_of_a_course_or_of_exactly_one_organization(standing, team, le
     ("role", "standing", "listed"),
     [
         ("staff", STAFF, ["course-v1:O+S+R"]),
+        ("staff", LIMITED, []),
         ("staff", INSTRUCTOR, ["course-v1:O+I+R"]),
         ("staff", ORG_STAFF, []),
         ("staff", ORG_INSTRUCTOR, []),
         ("staff", SITE, list(KEYS)),
         ("instructor", STAFF, []),
+        ("instructor", LIMITED, []),
         ("instructor", INSTRUCTOR, ["course-v1:O+I+R"]),
         ("instructor", ORG_STAFF, []),
         ("instructor", ORG_INSTRUCTOR, ["course-v1:Org+C+R"]),

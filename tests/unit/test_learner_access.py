@@ -36,6 +36,7 @@ LEARNER = Standing(user_id=1)
 TEAM = (
     Standing(is_global_staff=True),
     Standing(staff_courses={KEY}),
+    Standing(limited_staff_courses={KEY}),
     Standing(instructor_courses={KEY}),
     Standing(staff_orgs={"Org"}),
     Standing(instructor_orgs={"Org"}),
@@ -44,6 +45,7 @@ OTHERS = (
     ANONYMOUS,
     LEARNER,
     Standing(staff_courses={"course-v1:Org+Other+R"}),
+    Standing(limited_staff_courses={"course-v1:Org+Other+R"}),
     Standing(staff_orgs={"org"}),
 )
 
