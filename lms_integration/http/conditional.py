@@ -2,13 +2,14 @@
 
 The validator is made from versions (``row_seq`` of overviews, the enrolment, what access depends on),
 read in one query before anything else is done. It covers everything that the answer is made of, the
-passing of dates included, so a ``304`` is never wrong, not even for a second after a publish. Nothing
-is kept on the server.
+passing of dates and the release of this package included, so a ``304`` is never wrong, not even for a
+second after a publish or a deployment. Nothing is kept on the server.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from django.utils import translation
@@ -23,6 +24,9 @@ from lms_integration.site_settings import site_settings
 #: What decides who is asking and in which language.
 VARIES_ON = ("Cookie", "Authorization", "X-Edx-Api-Key")
 
+_PACKAGE = "overview-pipeline"
+#: Count it up with any change of what an answer is made from; releases change it by themselves.
+JSON_FORMAT = 1
 #: What of an account shows in answers.
 _ACCOUNT = ("pk", "username", "email", "is_active", "is_staff")
 
@@ -45,7 +49,8 @@ def conditional(versions_of: Callable[..., Versions]) -> Callable[[View], View]:
             if versions is None:
                 return view(self, request, *args, **kwargs)
             etag = etag_of(request, versions)
-            if {etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
+            # Whether there is anything that ``*`` could stand for, only the view can tell.
+            if etag in parse_etags(request.headers.get("If-None-Match", "")):
                 response = Response(status=status.HTTP_304_NOT_MODIFIED)
             else:
                 response = view(self, request, *args, **kwargs)
@@ -61,6 +66,8 @@ def conditional(versions_of: Callable[..., Versions]) -> Callable[[View], View]:
 def etag_of(request: Request, versions: Sequence[str]) -> str:
     """Return the weak validator of what a request would be answered with."""
     asked = (
+        release(),
+        JSON_FORMAT,
         request.build_absolute_uri(),
         translation.get_language(),
         *(getattr(request.user, name, None) for name in _ACCOUNT),
@@ -68,6 +75,15 @@ def etag_of(request: Request, versions: Sequence[str]) -> str:
     )
     text = "\n".join([repr(asked), *versions])
     return "W/" + quote_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
+
+
+@cache
+def release() -> str:
+    """Return the version of this package; '' where it is run without having been installed."""
+    try:
+        return version(_PACKAGE)
+    except PackageNotFoundError:
+        return ""
 
 
 def revalidate(response: Any) -> Any:

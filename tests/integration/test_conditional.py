@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models import F
 from django.test import Client
 
+from lms_integration.http import conditional
 from lms_integration.models import (
     CourseOverview,
     OverviewProjection,
@@ -241,8 +243,30 @@ def test_a_language_has_validators_of_its_own(client: Client, settings: Any):
     assert not is_unchanged(client, LISTS["mobile v1"], etag)
 
 
-def test_any_answer_at_all_may_be_asked_for_with_a_star(client: Client):
-    assert is_unchanged(client, LISTS["mobile v1"], "*")
+@pytest.mark.parametrize("address", LISTS.values(), ids=LISTS)
+def test_any_answer_at_all_may_be_asked_for_with_a_star(address: str, client: Client):
+    assert is_unchanged(client, address, "*")
+
+
+def test_what_is_not_there_is_not_unchanged(client: Client):
+    response = client.get(f"{LISTS['mobile v4']}?page=99", headers={"If-None-Match": "*"})
+
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize(("name", "value"), [("release", lambda: "9.9.9"), ("JSON_FORMAT", 2)])
+def test_another_release_has_validators_of_its_own(
+    name: str, value: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    etag = etag_of(client, LISTS["enrolments"])
+
+    monkeypatch.setattr(conditional, name, value)
+
+    assert not is_unchanged(client, LISTS["enrolments"], etag)
+
+
+def test_the_release_is_the_one_that_is_installed():
+    assert conditional.release() == version("overview-pipeline")
 
 
 def test_a_course_of_the_courses_api_is_compared_by_its_text(client: Client):
