@@ -12,7 +12,13 @@ from lms_integration.hosts import is_loopback
 
 #: As Django's own check of the secret key.
 SECRET_KEY_MIN_LENGTH = 50
-_SECRET_KEY_MIN_DISTINCT = 5
+#: Of HS256, by its own standard (RFC 7518, section 3.2).
+JWT_SECRET_MIN_BYTES = 32
+API_KEY_MIN_BYTES = 20
+#: Characters that a random text of this length has at least.
+_MIN_DISTINCT = 5
+#: Open edX's own default.
+_WELL_KNOWN_KEYS = frozenset({"put_your_api_key_here"})
 _OTHERS_MAY_READ, _GROUP_MAY_WRITE = 0o007, 0o020
 #: Passwords that come with a server, an installer or an example.
 _WELL_KNOWN_PASSWORDS = frozenset(
@@ -66,6 +72,10 @@ class DeploySettings:
     servers: tuple[ServerAccess, ...]
     serializers: tuple[str, ...] = ("json",)  #: written or accepted, of messages
     private_files: tuple[PrivateFile, ...] = ()
+    has_secure_cookies: bool = True  #: of sessions and forms
+    #: The secret that verifies JSON Web Tokens; '' for none, and for a public key.
+    jwt_secret: str = ""
+    api_key: str = ""  #: what other servers send; '' refuses all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +107,7 @@ def _secret_key(settings: DeploySettings) -> Iterator[Problem]:
         return
     if key in settings.unset_secret_keys:
         what = "SECRET_KEY is not set: sessions could be forged"
-    elif len(key) < SECRET_KEY_MIN_LENGTH or len(set(key)) < _SECRET_KEY_MIN_DISTINCT:
+    elif len(key) < SECRET_KEY_MIN_LENGTH or len(set(key)) < _MIN_DISTINCT:
         what = f"SECRET_KEY is too easy to guess ({len(key)} characters)"
     else:
         return
@@ -116,6 +126,46 @@ def _allowed_hosts(settings: DeploySettings) -> Iterator[Problem]:
             what="ALLOWED_HOSTS has '*': links in answers can be turned to anybody's host",
             todo="Name the hosts in OVERVIEW_ALLOWED_HOSTS, separated by commas.",
         )
+
+
+def _cookies(settings: DeploySettings) -> Iterator[Problem]:
+    is_local = all(is_loopback(host) for host in settings.allowed_hosts)
+    if settings.serves_web and not is_local and not settings.has_secure_cookies:
+        yield Problem(
+            id="overview.E120",
+            what="cookies are sent without HTTPS too: whoever listens can take over a session",
+            todo="Serve HTTPS and unset OVERVIEW_SECURE_COOKIES (or set SESSION_COOKIE_SECURE and "
+            "CSRF_COOKIE_SECURE).",
+        )
+
+
+def _jwt_secret(settings: DeploySettings) -> Iterator[Problem]:
+    length = len(settings.jwt_secret.encode())
+    if settings.serves_web and length > 0 and _is_weak(settings.jwt_secret, JWT_SECRET_MIN_BYTES):
+        yield Problem(
+            id="overview.E121",
+            what=f"the secret of JSON Web Tokens is too easy to guess ({length} bytes): whoever has "
+            "one token can find it, and then be anybody",
+            todo="Put a public key (PEM, RS512) into OVERVIEW_JWT_KEY, or a random secret of at least "
+            f"{JWT_SECRET_MIN_BYTES} bytes.",
+        )
+
+
+def _api_key(settings: DeploySettings) -> Iterator[Problem]:
+    key = settings.api_key
+    if settings.serves_web and key and _is_weak(key, API_KEY_MIN_BYTES):
+        yield Problem(
+            id="overview.E122",
+            what=f"the API key is too easy to guess ({len(key.encode())} bytes): it opens everybody's "
+            "enrolments",
+            todo="Set OVERVIEW_API_KEY (EDX_API_KEY) to what this prints: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+
+
+def _is_weak(secret: str, min_bytes: int) -> bool:
+    is_short = len(secret.encode()) < min_bytes
+    return is_short or len(set(secret)) < _MIN_DISTINCT or secret.lower() in _WELL_KNOWN_KEYS
 
 
 def _credentials(settings: DeploySettings) -> Iterator[Problem]:
@@ -188,6 +238,9 @@ _RULES: tuple[Callable[[DeploySettings], Iterator[Problem]], ...] = (
     _no_debug,
     _secret_key,
     _allowed_hosts,
+    _cookies,
+    _jwt_secret,
+    _api_key,
     _credentials,
     _encryption,
     _serializers,
@@ -195,8 +248,10 @@ _RULES: tuple[Callable[[DeploySettings], Iterator[Problem]], ...] = (
 )
 
 
-def broker_access(url: str, *, setting: str = "OVERVIEW_BROKER_URL") -> ServerAccess:
-    """Return how an ``amqp(s)://`` or ``redis(s)://`` URL reaches the broker."""
+def broker_access(
+    url: str, *, what: str = "the broker", setting: str = "OVERVIEW_BROKER_URL"
+) -> ServerAccess:
+    """Return how an ``amqp(s)://`` or ``redis(s)://`` URL reaches the broker, or another such server."""
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     is_redis = parts.scheme.startswith("redis")
@@ -204,7 +259,7 @@ def broker_access(url: str, *, setting: str = "OVERVIEW_BROKER_URL") -> ServerAc
     if not is_redis and not user:  # kombu's own default
         user = password = "guest"  # noqa: S105 - no secret, that is the point
     return ServerAccess(
-        what="the broker",
+        what=what,
         setting=setting,
         hosts=hosts,
         user=user,

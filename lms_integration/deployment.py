@@ -45,6 +45,7 @@ def deploy_settings(asked: AskedFor) -> DeploySettings:
     servers = [database_access(values) for values in settings.DATABASES.values()]
     servers += [broker_access(broker_url)] if broker_url else []
     servers += [mongodb_access(mongodb_url)] if mongodb_url else []
+    servers += list(_cache_servers())
     return DeploySettings(
         serves_web=asked.serves_web,
         debug=settings.DEBUG,
@@ -52,6 +53,9 @@ def deploy_settings(asked: AskedFor) -> DeploySettings:
         unset_secret_keys=frozenset({"", getattr(settings, "UNSET_SECRET_KEY", "")}),
         allowed_hosts=tuple(settings.ALLOWED_HOSTS),
         servers=tuple(server for server in servers if server is not None),
+        has_secure_cookies=settings.SESSION_COOKIE_SECURE and settings.CSRF_COOKIE_SECURE,
+        jwt_secret=_jwt_secret(),
+        api_key=str(getattr(settings, "EDX_API_KEY", None) or ""),
         serializers=(*_serializers(), *asked.serializers),
         private_files=tuple(
             _private_files(
@@ -59,6 +63,19 @@ def deploy_settings(asked: AskedFor) -> DeploySettings:
             )
         ),
     )
+
+
+def _cache_servers() -> Iterable[ServerAccess]:
+    """Return how our own cache is reached; a platform's caches are its own affair."""
+    if url := getattr(settings, "OVERVIEW_CACHE_URL", ""):
+        yield broker_access(url, what="the cache", setting="OVERVIEW_CACHE_URL")
+
+
+def _jwt_secret() -> str:
+    """Return the secret of JSON Web Tokens; '' where there is none, or a public key instead."""
+    values = getattr(settings, "SIMPLE_JWT", {})
+    is_secret = str(values.get("ALGORITHM", "")).startswith("HS")
+    return str(values.get("VERIFYING_KEY") or "") if is_secret else ""
 
 
 def database_access(values: Mapping[str, Any]) -> ServerAccess | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import dj_database_url
 
+from lms_integration.hosts import is_loopback
+
 #: Set ``OVERVIEW_DEBUG=1`` for development only.
 DEBUG = os.environ.get("OVERVIEW_DEBUG", "") == "1"
 #: What stands for a secret key where none is needed; the web process refuses it.
@@ -17,6 +19,22 @@ UNSET_SECRET_KEY = "unset-outside-the-web-process"  # noqa: S105 - no secret, th
 #: Needed by the web process; workers and commands sign nothing.
 SECRET_KEY = os.environ.get("OVERVIEW_SECRET_KEY", "") or UNSET_SECRET_KEY
 ALLOWED_HOSTS = os.environ.get("OVERVIEW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+
+#: On this machine's own loopback address plain HTTP is good enough; anywhere else it is not.
+_IS_PUBLIC = not all(is_loopback(host) for host in ALLOWED_HOSTS)
+#: Browsers send the cookies over HTTPS only; ``OVERVIEW_SECURE_COOKIES=0`` or ``1`` says otherwise.
+SESSION_COOKIE_SECURE = os.environ.get("OVERVIEW_SECURE_COOKIES", str(int(_IS_PUBLIC))) == "1"
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
+#: For so long after an answer over HTTPS browsers come back by HTTPS only; 30 days unless set.
+SECURE_HSTS_SECONDS = int(
+    os.environ.get("OVERVIEW_HSTS_SECONDS", str(30 * 86_400 if _IS_PUBLIC else 0))
+)
+_PROXY_SSL_HEADER = os.environ.get("OVERVIEW_PROXY_SSL_HEADER", "")
+#: The header in which a proxy says ``https``, such as ``X-Forwarded-Proto``; it must overwrite what
+#: clients send in it. Unset believes none.
+SECURE_PROXY_SSL_HEADER = (
+    (f"HTTP_{_PROXY_SSL_HEADER.upper().replace('-', '_')}", "https") if _PROXY_SSL_HEADER else None
+)
 
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -20,11 +20,17 @@ UNSAFE = {
     "OVERVIEW_BROKER_URL": "amqp://celery:celery@mq.example.org/overview",
     "OVERVIEW_MONGODB_URL": "mongodb://db.example.org/",
     "CELERY_ACCEPT_CONTENT": ["json", "pickle"],
+    "SESSION_COOKIE_SECURE": False,
+    "EDX_API_KEY": "weak",
+    "SIMPLE_JWT": {"ALGORITHM": "HS256", "VERIFYING_KEY": "weak"},
+    "OVERVIEW_CACHE_URL": "redis://cache.example.org/0",
 }
 SAFE = {
     "DEBUG": False,
     "SECRET_KEY": "k3y-with-more-than-fifty-characters-and-no-pattern-0123456789",
     "ALLOWED_HOSTS": ["lms.example.org"],
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_COOKIE_SECURE": True,
 }
 
 
@@ -62,6 +68,10 @@ def test_unsafe_settings_fail_with_one_line_each_that_says_what_to_do():
         "overview.E103: ALLOWED_HOSTS has '*'",
         "overview.E104: the broker at mq.example.org",
         "overview.E104: the modulestore at db.example.org",
+        "overview.E104: the cache at cache.example.org",
+        "overview.E120: cookies are sent without HTTPS too",
+        "overview.E121: the secret of JSON Web Tokens is too easy to guess",
+        "overview.E122: the API key is too easy to guess",
         "overview.E105: the broker at mq.example.org is reached without TLS",
         "overview.E105: the modulestore at db.example.org is reached without TLS",
         "overview.E107: messages may be pickle",
@@ -107,6 +117,7 @@ def test_djangos_own_check_finds_the_same():
     assert set(found) == {
         *("overview.E101", "overview.E102", "overview.E103"),
         *("overview.E104", "overview.E105", "overview.E107"),
+        *("overview.E120", "overview.E121", "overview.E122"),
     }
 
 

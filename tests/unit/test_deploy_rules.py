@@ -47,6 +47,19 @@ def test_safe_settings_have_no_problem():
         ({"secret_key": "", "serves_web": False}, []),
         ({"allowed_hosts": ("a.example.org", "*")}, ["overview.E103"]),
         ({"allowed_hosts": ("*",), "serves_web": False}, []),
+        ({"has_secure_cookies": False}, ["overview.E120"]),
+        ({"has_secure_cookies": False, "serves_web": False}, []),
+        ({"has_secure_cookies": False, "allowed_hosts": ("localhost", "127.0.0.1", "[::1]")}, []),
+        ({"has_secure_cookies": False, "allowed_hosts": ("localhost", "a.org")}, ["overview.E120"]),
+        ({"jwt_secret": "0123456789abcdefghijklmnopqrstu"}, ["overview.E121"]),
+        ({"jwt_secret": "0123456789abcdefghijklmnopqrstuv"}, []),
+        ({"jwt_secret": "ab" * 40}, ["overview.E121"]),
+        ({"jwt_secret": "weak", "serves_web": False}, []),
+        ({"api_key": "0123456789abcdefghi"}, ["overview.E122"]),
+        ({"api_key": "0123456789abcdefghij"}, []),
+        ({"api_key": "PUT_YOUR_API_KEY_HERE"}, ["overview.E122"]),
+        ({"api_key": "aaaaaaaaaaaaaaaaaaaaaaaaa"}, ["overview.E122"]),
+        ({"api_key": "weak", "serves_web": False}, []),
         ({"serializers": ("json", "pickle")}, ["overview.E107"]),
         ({"serializers": ("application/x-yaml",)}, ["overview.E107"]),
         ({"serializers": ("json",)}, []),
@@ -141,10 +154,13 @@ def test_every_problem_says_what_to_do_and_shows_no_password():
         servers=(broker_access("amqp://celery:celery@mq.example.org/"),),
         serializers=("pickle",),
         private_files=(PrivateFile(path="/srv/env", mode=0o644),),
+        has_secure_cookies=False,
+        jwt_secret="weak",
+        api_key="weak",
     )
     problems = find_problems(settings)
 
-    assert len({problem.id for problem in problems}) == len(problems) == 7
+    assert len({problem.id for problem in problems}) == len(problems) == 10
     assert all(problem.what and problem.todo.endswith((".", "'", ".pem")) for problem in problems)
     assert "weak" not in " ".join(problem.what for problem in problems)
 
