@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
+from lms_integration.course_catalogue import VisibleCourses
 from lms_integration.dashboard.urls import page_urls
 from lms_integration.health import health
 from lms_integration.self_enrollment import SelfEnrollments
@@ -16,7 +17,7 @@ urlpatterns = [
     path("", include("lms_integration.mobile.urls")),
     path("", include("lms_integration.enrollments.urls")),
     path("", include("lms_integration.courses.urls")),
-    path("", include(list(page_urls(SelfEnrollments())))),
+    path("", include(list(page_urls(SelfEnrollments(), VisibleCourses())))),
 ]
 
 handler400 = "lms_integration.dashboard.errors.bad_request"

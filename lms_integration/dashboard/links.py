@@ -34,7 +34,7 @@ def lms_path(course_id: str, *, before: str, after: str) -> str:
 
 
 def search_url(site: SiteSettings) -> str:
-    """Return where courses are found: a path of the LMS, or the marketing site's page."""
+    """Return where courses are found: our page, at the LMS's path, or the marketing site's."""
     urls = site.marketing_urls
     if site.has_feature("ENABLE_MKTG_SITE") and {"ROOT", "COURSES"} <= set(urls):
         return f"{urls['ROOT'].rstrip('/')}/{urls['COURSES'].lstrip('/')}"

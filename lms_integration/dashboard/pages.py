@@ -90,7 +90,6 @@ def show(
 def _frame(request: HttpRequest) -> dict[str, Any]:
     """Return what the frame of every page shows; whoever asks is looked up where that is shown."""
     site = site_settings()
-    search = search_url(site)
     return {
         "csrf_input": partial(csrf_input, request),
         "dashboard_url": reverse("dashboard"),
@@ -100,7 +99,7 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
         "page_name": request.resolver_match.url_name if request.resolver_match else None,
         "path": request.path,
         "platform_name": site.platform_name,
-        "search_url": site.lms_root_url + search if search.startswith("/") else search,
+        "search_url": search_url(site),
         "site_navigation": translation.pgettext("name of a navigation", "Site"),
         "user": getattr(request, "user", _NOBODY),
     }

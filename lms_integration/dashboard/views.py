@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
@@ -15,6 +16,7 @@ from lms_integration.dashboard.cards import Card, card_of, courses_to_name
 from lms_integration.dashboard.choices import Choice, Order, Status, choice_of
 from lms_integration.dashboard.details import details_by_course
 from lms_integration.dashboard.pages import page, show
+from lms_integration.dashboard.paging import paging_context, title_of_page
 from lms_integration.dashboard.queries import ListedPage, course_names, listed_page
 from lms_integration.dashboard.sentences import gettext
 from lms_integration.dashboard.words import found_in_words, status_in_words
@@ -59,36 +61,18 @@ class Tab:
     is_current: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PageLink:
-    """One page that can be gone to; without a number, pages that are left out."""
-
-    number: int | None
-    query: str
-    is_current: bool
-
-
 def dashboard_context(cards: Sequence[Card], listed: ListedPage, choice: Choice) -> dict[str, Any]:
     """Return what the template of the dashboard shows."""
     return {
+        **paging_context(listed.page, choice, here_url=reverse("dashboard")),
         "cards": cards,
         "choice": choice,
         "found": found_in_words(listed.page),
         "has_any": listed.counts[Status.ALL] > 0,
         "orders": _orders(choice),
-        "page_links": _page_links(listed, choice),
         "tabs": _tabs(listed, choice),
-        "title": _title(listed.page.number),
-        "next_query": _neighbour(listed, choice, step=1),
-        "previous_query": _neighbour(listed, choice, step=-1),
+        "title": title_of_page(gettext("My courses"), listed.page.number),
     }
-
-
-def _title(page_number: int) -> str:
-    words = gettext("My courses")
-    if page_number == 1:
-        return words
-    return f"{words} ({gettext('page %(number)s') % {'number': page_number}})"
 
 
 def _tabs(listed: ListedPage, choice: Choice) -> Sequence[Tab]:
@@ -112,21 +96,3 @@ def _orders(choice: Choice) -> Sequence[tuple[str, str, bool]]:
         Order.START: gettext("Start date"),
     }
     return [(order.value, name, order is choice.order) for order, name in names.items()]
-
-
-def _page_links(listed: ListedPage, choice: Choice) -> Sequence[PageLink]:
-    page = listed.page
-    return [
-        PageLink(
-            number=number if isinstance(number, int) else None,
-            query=choice.on_page(number).query if isinstance(number, int) else "",
-            is_current=number == page.number,
-        )
-        for number in page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1)
-    ]
-
-
-def _neighbour(listed: ListedPage, choice: Choice, *, step: int) -> str | None:
-    """Return the query of the page before or after; None where there is none."""
-    number = listed.page.number + step
-    return choice.on_page(number).query if 1 <= number <= listed.page.paginator.num_pages else None

@@ -211,6 +211,8 @@ def test_no_page_has_a_barrier_that_axe_finds(
         for path in (
             "/dashboard",
             "/dashboard?status=ended&q=nothing",
+            "/courses",
+            "/courses?q=nothing",
             f"/courses/{ALGEBRA}/about",
             f"/courses/{OPEN}/about",
             "/courses/course-v1:Northgate+BARE+1/about",

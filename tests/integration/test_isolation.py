@@ -43,6 +43,7 @@ ADDRESSES = {
     "course": f"/api/courses/v1/courses/{COURSE}",
     "course ids": f"/api/courses/v1/course_ids/?role=staff&username={LEARNER}",
     "dashboard": "/dashboard",
+    "course search": "/courses",
     "about page": f"/courses/{COURSE}/about",
     "learner home": "/api/learner_home/init/",
     "sign in": "/login",

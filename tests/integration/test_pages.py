@@ -110,7 +110,7 @@ def test_dashboard_without_courses_says_where_to_find_some():
     response = signed_in(learner()).get("/dashboard")
 
     assert "You are not enrolled in a course yet" in words_on(response)
-    assert "http://localhost:8000/courses" in response.content.decode()
+    assert 'class="button" href="/courses"' in response.content.decode()
 
 
 def test_statuses_share_out_all_courses_as_their_cards_say():
@@ -360,8 +360,17 @@ def test_hidden_deleted_and_unknown_courses_are_the_same_page(permission: str):
 
             assert {answer.status_code for answer in answers} == {404}
             assert len({answer.content for answer in answers}) == 1
+            assert len({_work(client, key) for key in keys}) == 1
             assert client.post(f"/courses/{HIDDEN}/enroll").status_code in (302, 404)
     assert not CourseEnrollment.objects.filter(course_id="course-v1:No+Such+Course").exists()
+
+
+def _work(client: Client, key: str) -> str:
+    """Return the statements behind a course's page, without its key and the time."""
+    with CaptureQueriesContext(connection) as captured:
+        client.get(f"/courses/{key}/about")
+    text = "\n".join(query["sql"] for query in captured).replace(key, "KEY")
+    return re.sub(r"\d{4}-\d\d-\d\d [\d:.]+", "TIME", text)
 
 
 def test_teams_see_their_hidden_course_and_learners_their_closed_one():
