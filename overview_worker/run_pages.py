@@ -1,9 +1,11 @@
 """The courses of a run in pages: what the course index has and what is stored, side by side."""
 
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lms_integration.course_keys import is_course_key, parse_course_key
+from overview_worker.documents import PublishedPointer
 from overview_worker.inspection_ports import InspectedCourse, Sight
 from overview_worker.inspector import finding_of_unpublished, merged
 from overview_worker.run_ports import (
@@ -41,6 +43,10 @@ class MergedPages:
         if order.scope is RunScope.COURSES:
             return len(order.course_keys)
         return self.published.count_published(org=order.org)
+
+    def structure_bytes(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, int]:
+        """Return how large the structures are that the pointers name, by course key."""
+        return self.published.structure_bytes(pointers)
 
     def _named(self, order: RunOrder, after_key: str, until_key: str, limit: int) -> RunPage:
         keys = order.course_keys

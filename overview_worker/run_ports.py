@@ -173,6 +173,16 @@ class RunPages(Protocol):
         """
         ...
 
+    def structure_bytes(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, int]:
+        """Return how large the structures are that the pointers name, by course key.
+
+        Structures that are not there are left out. The server loads each to tell: ask for few.
+
+        Raises:
+            ModulestoreUnavailable: MongoDB did not answer.
+        """
+        ...
+
 
 class StoredPages(Protocol):
     """What is stored of the courses, in pages and by key. Each raises ``StoreUnavailable``."""
@@ -229,6 +239,16 @@ class PublishedPages(Protocol):
 
         Raises:
             ModulestoreUnavailable: the index did not answer.
+        """
+        ...
+
+    def structure_bytes(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, int]:
+        """Return how large the structures are that the pointers name, by course key.
+
+        Structures that are not there are left out. The server loads each to tell: ask for few.
+
+        Raises:
+            ModulestoreUnavailable: MongoDB did not answer.
         """
         ...
 

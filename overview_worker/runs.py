@@ -7,7 +7,6 @@ rebuilt by ``rebuild_overviews`` like any other: a run has no way of its own to 
 """
 
 import logging
-import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -36,16 +35,12 @@ from overview_worker.run_ports import (
     Standstill,
     Tally,
 )
+from overview_worker.run_steps import StepCutter, StepSize, WantedCourse
 
 logger = logging.getLogger(__name__)
 
 #: Courses that one look at both sides takes in, each side.
 PAGE_LENGTH = {RunDepth.STALE: 2000, RunDepth.OLD: 2000, RunDepth.BUILD: 500, RunDepth.REWRITE: 500}
-#: Courses that are rebuilt in shared round trips: so few that they take no longer than ``STEP_SECONDS``,
-#: for which a publish of one of them may have to wait.
-FIRST_STEP_LENGTH = 25
-STEP_LENGTH = 100
-STEP_SECONDS = 0.15
 #: How long a run waits at most while publishes wait without a pause, before it takes one step.
 PATIENCE_SECONDS = 5.0
 #: After so many breakdowns at the same place, with its courses taken one by one, the first one is it.
@@ -72,7 +67,7 @@ class RebuildRuns:
     worker: str  #: names the process
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    length: "StepLength" = field(default_factory=lambda: StepLength())
+    step_size: StepSize = field(default_factory=StepSize)
 
     def work(self, run_id: int, lane: int, *, seconds: float, takes_over: bool = False) -> bool:
         """Work on one lane of a run for about so long; return whether somebody has to go on with it.
@@ -141,24 +136,6 @@ def _answered(
             sleep(BACKOFF_SECONDS[1])
 
 
-@dataclass(kw_only=True, slots=True)
-class StepLength:
-    """How many courses are rebuilt at once, by how long the last ones took."""
-
-    value: int = FIRST_STEP_LENGTH
-
-    def limited(self, order: RunOrder) -> int:
-        """Return the length for a run, whose rate may ask for less: a second's worth at most."""
-        if order.rate is None:
-            return self.value
-        return max(1, min(self.value, math.ceil(order.rate)))
-
-    def learn(self, seconds: float, *, count: int) -> None:
-        """Grow or shrink towards ``STEP_SECONDS``, to the double at most."""
-        fitting = count * STEP_SECONDS / max(seconds, 0.001)
-        self.value = max(1, min(STEP_LENGTH, 2 * self.value, math.ceil(fitting)))
-
-
 class _Unavailable(RetryableError):
     """A server did not answer while courses were rebuilt."""
 
@@ -176,6 +153,10 @@ class _Slice:
     trouble_count: int = 0  #: times in a row that a server was away
     #: The lane whose range it has: its own, or one that was left behind.
     holds: int | None = None
+    cutter: StepCutter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cutter = StepCutter(weigh=self.runs.pages.structure_bytes)
 
     def run(self) -> bool:
         """Return whether somebody has to go on with the lane."""
@@ -267,18 +248,25 @@ class _Slice:
                     order, stage=claim.stage, after_key=after_key, until_key=claim.until_key
                 )
             page_end = claim.until_key if page.is_last else page.last_key
-            rest: Sequence[_Wanted] = [
-                (each.course_key, depth_of(each, order, current)) for each in page.sights
+            rest: Sequence[WantedCourse] = [
+                WantedCourse(
+                    course_key=each.course_key,
+                    depth=depth_of(each, order, current),
+                    pointer=each.pointer,
+                )
+                for each in page.sights
             ]
+            self.cutter.forget()
             while after_key != page_end:
                 if not self._may_step(sight):
                     self.release()
                     self.holds = None
                     return
-                length = 1 if crash_count else self.runs.length.limited(order)
-                step, rest = _cut(rest, length)
+                size = self.runs.step_size
+                length = 1 if crash_count else size.length_for(order)
+                step, rest = self.cutter.cut(rest, length=length, weight=size.weight)
                 tally = self._step(order, step, crash_count=crash_count)
-                after_key = step[-1][0] if rest else page_end
+                after_key = step[-1].course_key if rest else page_end
                 now = self.runs.store.report(claim, tally, up_to=after_key)
                 if now is None:
                     logger.warning("run %d: lane %d is another's now", self.run_id, claim.lane)
@@ -309,15 +297,15 @@ class _Slice:
     def _gives_way(self, sight: RunSight) -> bool:
         return sight.idle_seconds < PATIENCE_SECONDS and self.runs.store.publishes_wait()
 
-    def _step(self, order: RunOrder, step: Sequence["_Wanted"], *, crash_count: int) -> Tally:
+    def _step(self, order: RunOrder, step: Sequence[WantedCourse], *, crash_count: int) -> Tally:
         """Rebuild the courses of a step and count what became of all of them."""
-        tally = Tally(unchanged=sum(depth is None for _, depth in step))
+        tally = Tally(unchanged=sum(each.depth is None for each in step))
         if crash_count >= CRASHES_OF_ONE_COURSE:
-            wanted = [key for key, depth in step if depth is not None]
+            wanted = [each.course_key for each in step if each.depth is not None]
             tally.failures |= dict.fromkeys(wanted, _crashed(crash_count))
             return tally
         for depth in (RebuildDepth.BUILD, RebuildDepth.REWRITE):
-            keys = [key for key, each in step if each is depth]
+            keys = [each.course_key for each in step if each.depth is depth]
             if keys:
                 self._rebuild(order, keys, depth, tally)
         return tally
@@ -328,7 +316,11 @@ class _Slice:
         began = self.runs.now()
         cause = RebuildCause(run_id=order.run_id, asked_by=order.asked_by)
         report = self.runs.rebuild(keys, depth, cause)
-        self.runs.length.learn(self.runs.now() - began, count=len(keys))
+        self.runs.step_size.learn(
+            self.runs.now() - began,
+            count=len(keys),
+            weight=sum(self.cutter.weight_of(key) for key in keys),
+        )
         left = self._left_to_others(order, report)
         if left:
             self.runs.store.mark(left, rewrite=depth is RebuildDepth.REWRITE)
@@ -345,7 +337,7 @@ class _Slice:
         left = [key for key, each in report.outcomes.items() if each in _LEFT_TO_OTHERS]
         unavailable = _with_outcome(report, RebuildOutcome.UNAVAILABLE)
         if unavailable and len(report.outcomes) > 1:
-            self.runs.length.value = 1
+            self.runs.step_size.be_careful()
             raise _Unavailable(report.reasons[unavailable[0]])
         if unavailable:
             # Either server is away, or only this course cannot be had: a look at others tells.
@@ -364,8 +356,6 @@ class _Slice:
         self.runs.sleep(seconds)
 
 
-#: A course of a run, and how it is to be rebuilt; None if it is as it should be.
-_Wanted = tuple[str, RebuildDepth | None]
 _LEFT_TO_OTHERS = frozenset({RebuildOutcome.BUSY, RebuildOutcome.LAGGING})
 _FAILED = frozenset({RebuildOutcome.FAULTY, RebuildOutcome.HELD})
 
@@ -398,15 +388,6 @@ def _next_stage(order: RunOrder, stage: RunStage) -> Checkpoint:
     if order.scope is RunScope.COURSES or stage is RunStage.PROJECTIONS:
         return Checkpoint(stage=stage, is_claimed_out=True)
     return Checkpoint(stage=RunStage(stage + 1))
-
-
-def _cut(wanted: Sequence[_Wanted], length: int) -> tuple[Sequence[_Wanted], Sequence[_Wanted]]:
-    """Cut after so many courses that have to be rebuilt; what follows and has not to be is kept."""
-    places = [place for place, (_, depth) in enumerate(wanted) if depth is not None]
-    if len(places) <= length:
-        return wanted, ()
-    end = places[length]
-    return wanted[:end], wanted[end:]
 
 
 def _count(report: RebuildReport, tally: Tally) -> None:

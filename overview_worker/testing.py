@@ -63,6 +63,7 @@ class InMemoryModulestore:
         self._drafts: dict[str, PublishedPointer] = {}
         self._structures: dict[str, tuple[Block, ...] | None] = {}
         self._publish_count = 0
+        self._sizes: dict[str, int] = {}
 
     def publish(
         self, course_key: str, *, about: Mapping[str, str] | None = None, **settings: Any
@@ -79,6 +80,10 @@ class InMemoryModulestore:
     def publish_malformed(self, course_key: str) -> PublishedPointer:
         """Publish a structure that has no readable blocks."""
         return self._point(course_key, structure=None)
+
+    def weigh(self, course_key: str, size_bytes: int) -> None:
+        """Say how large the structure is that a course shows; else it is 1,000 bytes."""
+        self._sizes[self._index[course_key].structure_id] = size_bytes
 
     def save_draft(self, course_key: str, **settings: Any) -> PublishedPointer:
         """Save a draft whose course block has these settings; what is published stays."""
@@ -137,6 +142,15 @@ class InMemoryModulestore:
             if key > after_key and (not until_key or key <= until_key) and _is_of_org(key, org)
         ]
         return found[:limit]
+
+    def structure_bytes(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, int]:
+        """Return how large the structures are that the pointers name, by course key."""
+        self._fail_while_out()
+        return {
+            pointer.course_key: self._sizes.get(pointer.structure_id, 1000)
+            for pointer in pointers
+            if pointer.structure_id in self._structures
+        }
 
     def count_published(self, *, org: str) -> int:
         """Return how many index entries there are."""

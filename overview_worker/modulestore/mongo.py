@@ -29,6 +29,7 @@ from overview_worker.modulestore.queries import (
     all_courses_filter,
     index_filter,
     range_filter,
+    sizes_pipeline,
     structures_pipeline,
     thumbnail_prefix,
     thumbnails_filter,
@@ -235,6 +236,20 @@ class MongoModulestore:
         """Return how many courses with a published branch there are."""
         return self._index.count(org=org)
 
+    def structure_bytes(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, int]:
+        """Return how large the structures are that the pointers name, by course key."""
+        ids = _structure_ids(pointers)
+        with mongo_errors_translated():
+            cursor = self._structures.aggregate(
+                sizes_pipeline(ids), maxTimeMS=self._conf.max_time_ms
+            )
+            sizes = {str(structure["_id"]): int(structure["size"]) for structure in cursor}
+        return {
+            pointer.course_key: sizes[pointer.structure_id]
+            for pointer in pointers
+            if pointer.structure_id in sizes
+        }
+
     def read_published(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, ReadResult]:
         """Return what each pointer's structure holds, by course key."""
         if not pointers:
@@ -261,10 +276,10 @@ class MongoModulestore:
         }
 
     def _read_structures(self, pointers: Sequence[PublishedPointer]) -> dict[str, Structure]:
-        # Courses may share a structure: a fresh re-run shows its source's.
-        ids = {ObjectId(p.structure_id) for p in pointers if ObjectId.is_valid(p.structure_id)}
         cursor = self._structures.aggregate(
-            structures_pipeline(sorted(ids)), maxTimeMS=self._conf.max_time_ms, batchSize=1000
+            structures_pipeline(_structure_ids(pointers)),
+            maxTimeMS=self._conf.max_time_ms,
+            batchSize=1000,
         )
         return {str(structure["_id"]): structure for structure in cursor}
 
@@ -312,6 +327,12 @@ def short(error: Exception) -> str:
     """Return an error of pymongo as one readable line, without its lists of timeouts and servers."""
     text = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
     return f"{type(error).__name__}: {text}"[:300]
+
+
+def _structure_ids(pointers: Sequence[PublishedPointer]) -> list[ObjectId]:
+    """Return each structure once: a fresh re-run shows its source's."""
+    ids = {ObjectId(p.structure_id) for p in pointers if ObjectId.is_valid(p.structure_id)}
+    return sorted(ids)
 
 
 def _collection(

@@ -86,6 +86,14 @@ def structures_pipeline(structure_ids: Sequence[ObjectId]) -> list[dict[str, Any
     ]
 
 
+def sizes_pipeline(structure_ids: Sequence[ObjectId]) -> list[dict[str, Any]]:
+    """Return the aggregation that gives the size of structures in bytes."""
+    return [
+        {"$match": {"_id": {"$in": list(structure_ids)}}},
+        {"$project": {"size": {"$bsonSize": "$$ROOT"}}},
+    ]
+
+
 def thumbnails_filter(pointers: Iterable[PublishedPointer]) -> dict[str, Any]:
     """Return the filter for the contentstore's thumbnails of some courses, served by ``_id``."""
     ranges = []

@@ -500,6 +500,19 @@ def test_a_missing_structure_is_lagging_and_costs_no_other_course(source):
     assert name_of(courses[OTHER]) == "Dunes"
 
 
+def test_a_missing_structure_has_no_size(source):
+    source.publish(KEY, "There")
+    source.publish(OTHER, "Lost")
+    source.lose_structure(OTHER)
+    pointers = source.modulestore.find_published([KEY, OTHER])
+
+    sizes = source.modulestore.structure_bytes(list(pointers.values()))
+
+    assert list(sizes) == [KEY]
+    assert sizes[KEY] > 0
+    assert source.modulestore.structure_bytes([]) == {}
+
+
 def test_a_broken_structure_is_malformed_and_costs_no_other_course(source):
     source.publish(KEY, "Tides")
     source.publish(OTHER, "Dunes")
@@ -564,6 +577,21 @@ def test_a_large_structure_is_cut_down_on_the_server(mongo):
     assert {block.block_type for block in course.blocks} == {"course", "about", "chapter"}
     about = [b.block_id for b in course.blocks if b.block_type == "about"]
     assert about == ["overview", "effort"]
+
+
+def test_the_size_of_a_structure_is_that_of_its_document(mongo):
+    large, small = (NewCourse(course_key=KEY, block_count=2000), NewCourse(course_key=OTHER))
+    mongo.author.create_courses([large, small])
+    mongo.author.rerun(OTHER, THIRD)
+    pointers = mongo.modulestore.find_published([KEY, OTHER, THIRD])
+
+    sizes = mongo.modulestore.structure_bytes(list(pointers.values()))
+
+    structures = mongo.database["modulestore.structures"]
+    for key, pointer in pointers.items():
+        document = structures.find_one({"_id": ObjectId(pointer.structure_id)})
+        assert abs(sizes[key] - len(bson.encode(document))) <= 64
+    assert sizes[KEY] > 100 * sizes[OTHER]
 
 
 def test_a_definition_that_is_not_there_yet_is_lagging(mongo):

@@ -1,6 +1,6 @@
 """Rebuild runs on the in-memory twins: ranges, counts, crashes, back-off, cancel and pause."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from lms_integration.events import CoursePublished
 from overview_worker import run_ports
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
-from overview_worker.documents import BuiltOverview, PublishedCourse
+from overview_worker.documents import BuiltOverview, PublishedCourse, PublishedPointer
 from overview_worker.errors import ModulestoreUnavailable, StoreUnavailable
 from overview_worker.inspection_testing import CURRENT
 from overview_worker.ports import RebuildCause
@@ -28,6 +28,7 @@ from overview_worker.run_ports import (
     RunScope,
     RunState,
 )
+from overview_worker.run_steps import STEP_LENGTH, STEP_SECONDS
 from overview_worker.run_testing import InMemoryRun, InMemoryRunStore, InMemoryStoredPages
 from overview_worker.runs import (
     CRASHES_OF_ONE_COURSE,
@@ -714,7 +715,8 @@ def test_while_publishes_wait_a_run_takes_a_step_every_few_seconds_only(site: Si
     assert site.work(seconds=SLICE) is True
 
     assert len(site.rebuilds) == SLICE // PATIENCE_SECONDS - 1
-    assert run.waiting_for in ("publishes wait", "")
+    # The patience, then a step, then the patience again: the slice ends while the run waits.
+    assert run.waiting_for == "publishes wait"
 
 
 def test_once_no_publish_waits_the_run_goes_on(site: Site):
@@ -756,6 +758,51 @@ def test_steps_shrink_where_courses_take_long(site: Site):
     site.engine().run_here(RUN)
 
     assert {len(keys) for keys in site.rebuilds[1:]} <= {1, 2, 3, 4}
+
+
+def test_courses_whose_size_is_not_that_of_the_last_ones_make_no_long_step(site: Site):
+    small, large = range(400), range(400, 480)
+    site.fill(480)
+    for number in large:
+        site.modulestore.weigh(key(number), 7_000_000)
+    run = site.ask()
+    steps: list[float] = []
+
+    def take_time(keys: Sequence[str]) -> None:
+        steps.append(sum(0.04 if each >= key(large[0]) else 0.001 for each in keys))
+        site.store.pass_time(steps[-1])
+
+    site.before_rebuild = take_time
+    site.engine().run_here(RUN)
+
+    assert run.counts == {"written": 480}
+    assert max(steps) <= 2 * STEP_SECONDS
+    assert max(len(keys) for keys in site.rebuilds) == STEP_LENGTH
+    # Small ones are not slowed down by it, and large ones are not taken one by one for ever.
+    assert len([keys for keys in site.rebuilds if keys[0] < key(small[-1])]) <= 8
+    assert len(steps) <= 8 + len(large) / 2
+
+
+def test_the_size_of_a_few_courses_alone_is_asked_for_where_they_are_large(site: Site):
+    site.fill(200)
+    for number in range(200):
+        site.modulestore.weigh(key(number), 7_000_000)
+    asked: list[int] = []
+    engine = site.engine()
+
+    class Pages(MergedPages):
+        def structure_bytes(self, pointers: Sequence[PublishedPointer]) -> Mapping[str, int]:
+            asked.append(len(pointers))
+            return super().structure_bytes(pointers)
+
+    pages = Pages(published=site.modulestore, stored=InMemoryStoredPages(site.store))
+    site.ask()
+    site.before_rebuild = lambda keys: site.store.pass_time(0.04 * len(keys))
+
+    replace(engine, pages=pages).run_here(RUN)
+
+    assert max(asked) <= 8
+    assert sum(asked) <= 220  # each once; a slice that ends forgets what it has asked for
 
 
 # --- Beat and broker
