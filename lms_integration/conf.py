@@ -14,6 +14,10 @@ from lms_integration.events import DEFAULT_SOURCE
 MIN_TOMBSTONE_DAYS = 30
 #: What changed is kept for so many days at least: somebody looks after a weekend.
 MIN_HISTORY_DAYS = 7
+#: Rebuild runs that are over are kept for so many days at least: what became of the last one is looked up.
+MIN_RUN_DAYS = 7
+#: More ranges than this are worked on by nobody.
+MAX_BULK_LANES = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,3 +93,48 @@ def history_days() -> int:
             f"{MIN_HISTORY_DAYS}"
         )
     return days
+
+
+def run_days() -> int:
+    """Return ``OVERVIEW_RUN_DAYS``: how long rebuild runs that are over are kept, in days.
+
+    Raises:
+        ImproperlyConfigured: less than ``MIN_RUN_DAYS``, or no whole number.
+    """
+    days = getattr(settings, "OVERVIEW_RUN_DAYS", 90)
+    if type(days) is not int or days < MIN_RUN_DAYS:
+        raise ImproperlyConfigured(
+            f"OVERVIEW_RUN_DAYS is {days!r}: a whole number of days is expected, at least "
+            f"{MIN_RUN_DAYS}"
+        )
+    return days
+
+
+def bulk_lanes() -> int:
+    """Return ``OVERVIEW_BULK_LANES``: how many processes work on a new rebuild run at a time.
+
+    Raises:
+        ImproperlyConfigured: no whole number from 1 to ``MAX_BULK_LANES``.
+    """
+    lanes = getattr(settings, "OVERVIEW_BULK_LANES", 2)
+    if type(lanes) is not int or not 0 < lanes <= MAX_BULK_LANES:
+        raise ImproperlyConfigured(
+            f"OVERVIEW_BULK_LANES is {lanes!r}: a whole number from 1 to {MAX_BULK_LANES} is expected"
+        )
+    return lanes
+
+
+def nightly_hour() -> int | None:
+    """Return ``OVERVIEW_NIGHTLY_HOUR``: when the nightly run may begin, in UTC; None for never.
+
+    It counts where operators have no schedule to edit: without django-celery-beat.
+
+    Raises:
+        ImproperlyConfigured: no whole number from 0 to 23.
+    """
+    hour = getattr(settings, "OVERVIEW_NIGHTLY_HOUR", 3)
+    if hour is not None and (type(hour) is not int or not 0 <= hour <= 23):
+        raise ImproperlyConfigured(
+            f"OVERVIEW_NIGHTLY_HOUR is {hour!r}: an hour from 0 to 23, or None, is expected"
+        )
+    return hour

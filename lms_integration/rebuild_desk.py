@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
-from django.db.models import Avg, F, Q
+from django.db.models import Q, QuerySet
 
+from lms_integration.conf import MAX_BULK_LANES, bulk_lanes
 from lms_integration.course_keys import is_course_key
+from lms_integration.data import COURSE_OVERVIEW_VERSION
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.log_lines import one_line
 from lms_integration.models import (
-    CourseOverview,
     OverviewProjection,
     OverviewRebuildRun,
     RunDepth,
@@ -22,23 +23,24 @@ from lms_integration.models import (
     RunScope,
     RunState,
 )
+from lms_integration.run_estimates import estimate
 
 #: States in which a run can still do something.
 ACTIVE_STATES = (RunState.PLANNED, RunState.RUNNING, RunState.PAUSED)
 #: Most courses that one run can name one by one.
 MAX_NAMED_COURSES = 10_000
-#: Courses a second that an estimate goes by until a run has been measured, by the depth of the run.
-ASSUMED_RATE = {
-    RunDepth.STALE: 5000.0,
-    RunDepth.OLD: 500.0,
-    RunDepth.BUILD: 500.0,
-    RunDepth.REWRITE: 400.0,
-}
-_MEASURED_RUNS = 5
 
 
 class RunRefused(Exception):
     """The run cannot be asked for, or steered so; the message says why and what to do."""
+
+
+class AlreadyAsked(RunRefused):
+    """The same request, by its token, has made a run before."""
+
+    def __init__(self, run: OverviewRebuildRun) -> None:
+        super().__init__(f"run {run.pk} was asked for by the same request")
+        self.run = run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,16 +57,8 @@ class RunRequest:
     reason: str = ""
     rate: float | None = None  #: courses rebuilt in a second, at most
     delay_seconds: int = 0  #: until it begins, by the database's clock
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunEstimate:
-    """What a run is expected to take."""
-
-    course_count: int  #: courses that it looks at, as far as SQL knows them
-    seconds: float
-    rate: float  #: courses a second that it goes by
-    is_measured: bool  #: from runs that have ended, not a guess
+    lane_count: int | None = None  #: ranges that are worked on at a time; None: as the settings say
+    token: str | None = None  #: makes asking again with the same one mean the same run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,10 +83,13 @@ def ask_for_run(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> Overvi
     """Write down a run; the workers begin with it within seconds.
 
     Raises:
+        AlreadyAsked: there is a run of this request's token; however many ask at once, one run is made.
         RunRefused: the request makes no sense, or a run of all courses is not over yet.
     """
     _refuse_nonsense(request)
+    _refuse_a_second_time(request, using=using)
     keys = sorted(set(request.course_keys))
+    expected = estimate(request, using=using)
     try:
         with transaction.atomic(using=using):
             run = OverviewRebuildRun.objects.using(using).create(
@@ -106,12 +103,17 @@ def ask_for_run(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> Overvi
                 asked_from=request.asked_from,
                 reason=request.reason[:500],
                 rate=request.rate,
+                lane_count=request.lane_count or bulk_lanes(),
+                request_token=request.token,
+                estimated_count=expected.course_count,
+                estimated_seconds=expected.seconds,
                 total_count=len(keys) if keys else None,
                 not_before=_later(request.delay_seconds),
                 created_at=DatabaseNow(),
             )
     except IntegrityError as error:
-        other = OverviewRebuildRun.objects.using(using).filter(full_slot=1).first()
+        _refuse_a_second_time(request, using=using)
+        other = _runs(using).filter(full_slot=1).first()
         if other is None:
             raise
         raise RunRefused(
@@ -159,7 +161,7 @@ def progress_of(run_id: int, *, using: str = DEFAULT_DB_ALIAS) -> RunProgress:
     Raises:
         RunRefused: there is no such run.
     """
-    rows = OverviewRebuildRun.objects.using(using).annotate(database_now=DatabaseNow())
+    rows = _runs(using).annotate(database_now=DatabaseNow())
     run = rows.filter(pk=run_id).first()
     if run is None:
         raise RunRefused(f"there is no run {run_id}")
@@ -178,6 +180,13 @@ def progress_of_row(run: OverviewRebuildRun, *, now: datetime) -> RunProgress:
     return RunProgress(run=run, done_count=done, rate=rate, seconds_left=left, now=now)
 
 
+def named_count(run: OverviewRebuildRun | RunRequest) -> int:
+    """Return how many courses are named, without reading them where a run has counted them."""
+    if isinstance(run, OverviewRebuildRun) and run.total_count is not None:
+        return run.total_count
+    return len(run.course_keys)
+
+
 def done_count(run: OverviewRebuildRun) -> int:
     """Return how many courses of a run are counted, whatever became of them."""
     return (
@@ -189,33 +198,20 @@ def done_count(run: OverviewRebuildRun) -> int:
     )
 
 
-def estimate(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> RunEstimate:
-    """Return what a run is expected to take, from the last runs of its depth that have ended."""
-    count = _course_count(request, using=using)
-    ended = OverviewRebuildRun.objects.using(using).filter(
-        state=RunState.DONE, depth=request.depth, running_seconds__gt=0, total_count__gt=100
-    )
-    newest = ended.order_by("-created_at").values("pk")[:_MEASURED_RUNS]
-    measured = (
-        OverviewRebuildRun.objects.using(using)
-        .filter(pk__in=list(newest.values_list("pk", flat=True)))
-        .aggregate(rate=Avg(F("total_count") / F("running_seconds")))["rate"]
-    )
-    rate = float(measured) if measured else ASSUMED_RATE[RunDepth(request.depth)]
-    if request.rate is not None:
-        rate = min(rate, request.rate)
-    return RunEstimate(
-        course_count=count, seconds=count / rate, rate=rate, is_measured=bool(measured)
-    )
-
-
 def recent_full_run(
     *, within_seconds: int, using: str = DEFAULT_DB_ALIAS
 ) -> OverviewRebuildRun | None:
     """Return the last run of all courses that was asked for within that time, whatever became of it."""
     since = DatabaseNow(offset_seconds=-within_seconds)
-    runs = OverviewRebuildRun.objects.using(using)
+    runs = _runs(using)
     return runs.filter(scope=RunScope.ALL, created_at__gt=since).order_by("-created_at").first()
+
+
+def run_of_token(token: str | None, *, using: str = DEFAULT_DB_ALIAS) -> OverviewRebuildRun | None:
+    """Return the run that a request with this token has made, if there is one."""
+    if token is None:
+        return None
+    return _runs(using).filter(request_token=token).first()
 
 
 def organisations(*, using: str = DEFAULT_DB_ALIAS) -> list[str]:
@@ -228,16 +224,10 @@ def _later(seconds: int) -> DatabaseNow | None:
     return DatabaseNow(offset_seconds=seconds) if seconds else None
 
 
-def _course_count(request: RunRequest, *, using: str) -> int:
-    rows = CourseOverview.objects.using(using)
-    match request.scope:
-        case RunScope.COURSES:
-            return len(set(request.course_keys))
-        case RunScope.ORG:
-            rows = rows.filter(org__iexact=request.org)
-    if request.depth == RunDepth.OLD:
-        rows = rows.filter(version__lt=request.version_below)
-    return int(rows.count())
+def _refuse_a_second_time(request: RunRequest, *, using: str) -> None:
+    first = run_of_token(request.token, using=using)
+    if first is not None:
+        raise AlreadyAsked(first)
 
 
 def _refuse_nonsense(request: RunRequest) -> None:
@@ -257,6 +247,14 @@ def _refuse_nonsense(request: RunRequest) -> None:
         raise RunRefused(f"{one_line(no_keys[0])} is not a course key")
     if request.rate is not None and not 0 < request.rate < float("inf"):
         raise RunRefused(f"a rate of {request.rate} courses a second would never end")
+    version = request.version_below
+    if version is not None and version > COURSE_OVERVIEW_VERSION:
+        raise RunRefused(
+            f"this release writes rows of schema {COURSE_OVERVIEW_VERSION}: every row would be below "
+            f"{version}, rewritten now and by the next run like it; {COURSE_OVERVIEW_VERSION} is the most"
+        )
+    if request.lane_count is not None and not 0 < request.lane_count <= MAX_BULK_LANES:
+        raise RunRefused(f"{request.lane_count} lanes cannot be had: 1 to {MAX_BULK_LANES}")
     if request.delay_seconds < 0:
         raise RunRefused(f"nothing can begin {-request.delay_seconds} seconds ago")
 
@@ -264,7 +262,7 @@ def _refuse_nonsense(request: RunRequest) -> None:
 def _move(
     run_id: int, state: RunState, *, from_states: Sequence[RunState], using: str
 ) -> OverviewRebuildRun:
-    runs = OverviewRebuildRun.objects.using(using)
+    runs = _runs(using)
     try:
         with transaction.atomic(using=using):
             run = runs.select_for_update().filter(pk=run_id).first()
@@ -296,4 +294,9 @@ def _move(
 def active_runs(*, using: str = DEFAULT_DB_ALIAS) -> list[OverviewRebuildRun]:
     """Return the runs that are not over, oldest first."""
     is_active = Q(state__in=ACTIVE_STATES)
-    return list(OverviewRebuildRun.objects.using(using).filter(is_active).order_by("created_at"))
+    return list(_runs(using).filter(is_active).order_by("created_at"))
+
+
+def _runs(using: str) -> QuerySet[OverviewRebuildRun]:
+    """Return the runs without their named courses, of which there may be thousands, until asked for."""
+    return OverviewRebuildRun.objects.using(using).defer("course_keys")

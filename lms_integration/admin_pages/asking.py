@@ -4,6 +4,8 @@ Nothing here reaches a broker: a run is a row, and the workers find it within se
 """
 
 import logging
+import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -24,18 +26,22 @@ from lms_integration.log_lines import one_line
 from lms_integration.models import OverviewRebuildRun, RunDepth, RunOrigin, RunScope
 from lms_integration.rebuild_desk import (
     MAX_NAMED_COURSES,
+    AlreadyAsked,
     RunRefused,
     RunRequest,
     ask_for_run,
-    estimate,
     organisations,
     recent_full_run,
+    run_of_token,
 )
+from lms_integration.run_estimates import estimate
 
 audit_logger = logging.getLogger("overview_audit")
 
 #: Within so long of one run of all courses another one has to be confirmed twice.
 FULL_RUN_PAUSE_SECONDS = 600
+#: Characters of what makes two clicks on a confirmation page one run.
+TOKEN_LENGTH = 32
 #: Named courses that the confirmation page lists.
 SHOWN_COURSES = 20
 
@@ -179,6 +185,10 @@ def too_many_words() -> str:
 
 def _begin(model_admin: _ModelAdmin, request: HttpRequest, form: RunForm) -> HttpResponse:
     wanted = form.run_request(asked_by=request.user.get_username())
+    wanted = replace(wanted, token=_token_of(request))
+    first = run_of_token(wanted.token)
+    if first is not None:  # before it is said that there is a run already
+        return _at_the_run(first)
     if request.POST.get("again") != "yes" and _recent(wanted) is not None:
         problem = "Nothing has begun: say below that you want another run of all courses so soon."
         return _confirm_page(model_admin, request, form, problem=problem)
@@ -186,6 +196,8 @@ def _begin(model_admin: _ModelAdmin, request: HttpRequest, form: RunForm) -> Htt
         with transaction.atomic():
             run = ask_for_run(wanted)
             model_admin.log_addition(request, run, f"Asked for: {_all_words(wanted)}")
+    except AlreadyAsked as twice:
+        return _at_the_run(twice.run)
     except RunRefused as refused:
         return _confirm_page(model_admin, request, form, problem=f"Refused: {refused}.")
     audit_logger.warning(
@@ -194,7 +206,16 @@ def _begin(model_admin: _ModelAdmin, request: HttpRequest, form: RunForm) -> Htt
     model_admin.message_user(
         request, f"Run {run.pk} is planned; the workers begin within seconds.", messages.SUCCESS
     )
+    return _at_the_run(run)
+
+
+def _at_the_run(run: OverviewRebuildRun) -> HttpResponse:
     return redirect("admin:lms_integration_overviewrebuildrun_change", run.pk)
+
+
+def _token_of(request: HttpRequest) -> str | None:
+    """Return what the confirmation page has given this request; two clicks send the same."""
+    return request.POST.get("token", "")[:TOKEN_LENGTH] or None
 
 
 def _recent(wanted: RunRequest) -> OverviewRebuildRun | None:
@@ -233,6 +254,7 @@ def _confirm_page(
         "estimate": estimate_words(estimate(wanted)),
         "command": comparing_command(wanted) if len(keys) <= SHOWN_COURSES else "",
         "recent": _recent(wanted),
+        "token": secrets.token_hex(TOKEN_LENGTH // 2),
     }
     return TemplateResponse(request, "admin/lms_integration/confirm_run.html", context)
 

@@ -8,7 +8,8 @@ from django.utils.formats import number_format
 
 from lms_integration.log_lines import one_line
 from lms_integration.models import OverviewRebuildRun, RunDepth, RunScope, RunState
-from lms_integration.rebuild_desk import RunEstimate, RunProgress, RunRequest
+from lms_integration.rebuild_desk import RunProgress, RunRequest, named_count
+from lms_integration.run_estimates import RunEstimate
 from lms_integration.story import shown_span
 
 _COUNTS = (
@@ -26,7 +27,7 @@ def scope_words(run: OverviewRebuildRun | RunRequest) -> str:
         case RunScope.ORG:
             return f"the courses of {one_line(run.org)}"
         case RunScope.COURSES:
-            count = len(run.course_keys)
+            count = named_count(run)
             return f"{counted(count)} named course{'' if count == 1 else 's'}"
     return "all courses"
 
@@ -81,13 +82,28 @@ def begins_words(progress: RunProgress) -> str:
 
 def estimate_words(estimate: RunEstimate) -> str:
     """Return how many courses and how long, and how well that is known."""
-    count = estimate.course_count
-    span = shown_span(timedelta(seconds=estimate.seconds))
+    count, rebuilt, seconds = estimate.course_count, estimate.rebuilt_count, estimate.seconds
+    if count is None or rebuilt is None or seconds is None:
+        return "not known: no row and no inspection says how many courses there are"
     grounds = "as the last runs did" if estimate.is_measured else "a guess: no run was measured yet"
+    some = "" if rebuilt == count else f", {counted(rebuilt)} of them to rebuild"
     return (
-        f"{counted(count)} course{'' if count == 1 else 's'}, about {span} at "
-        f"{counted(round(estimate.rate))} a second ({grounds})"
+        f"{counted(count)} course{'' if count == 1 else 's'}{some}, about "
+        f"{shown_span(timedelta(seconds=seconds))} at {_shown_rate(estimate.rate)} rebuilds a second "
+        f"({grounds})"
     )
+
+
+def estimated_words(run: OverviewRebuildRun) -> str:
+    """Return what was expected of a run when it was asked for."""
+    if run.estimated_count is None or run.estimated_seconds is None:
+        return "-"
+    span = shown_span(timedelta(seconds=run.estimated_seconds))
+    return f"{counted(run.estimated_count)} course{'' if run.estimated_count == 1 else 's'}, {span}"
+
+
+def _shown_rate(rate: float) -> str:
+    return counted(round(rate)) if rate >= 1 else f"{rate:g}"
 
 
 def comparing_command(request: RunRequest) -> str:

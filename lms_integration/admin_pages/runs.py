@@ -24,6 +24,7 @@ from lms_integration.admin_pages.run_words import (
     begins_words,
     count_words,
     counted,
+    estimated_words,
     left_words,
     outcome_counts,
     percent,
@@ -71,9 +72,9 @@ class RebuildRunAdmin(OffersRebuild, ReadOnlyAdmin):
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Read the database's clock with the rows."""
+        """Read the database's clock with the rows, and not the courses that they name."""
         runs: QuerySet[Any] = super().get_queryset(request).annotate(database_now=DatabaseNow())
-        return runs
+        return runs.defer("course_keys")
 
     def has_view_permission(
         self, request: HttpRequest, obj: OverviewRebuildRun | None = None
@@ -272,6 +273,7 @@ def _figures(progress: RunProgress) -> list[tuple[str, str]]:
         *((word.capitalize(), counted(count)) for word, count in outcome_counts(run)),
         ("Rate", rate_words(progress)),
         ("Time left", left_words(progress)),
+        ("Expected at first", estimated_words(run)),
         ("Has been running", shown_span(timedelta(seconds=run.running_seconds))),
         ("Last progress", shown_time(run.progressed_at) or "-"),
         ("Finished", shown_time(run.finished_at) or "-"),
@@ -288,6 +290,7 @@ def _facts(run: OverviewRebuildRun) -> list[tuple[str, str]]:
         ("Why", one_line(run.reason) or "-"),
         ("How thoroughly", f"{run.get_depth_display()}{below}"),
         ("At most", "-" if run.rate is None else f"{run.rate:g} courses a second"),
+        ("Worked on by", f"{run.lane_count} processes at a time, at most"),
         ("Asked for", shown_time(run.created_at) or "-"),
         ("Began", shown_time(run.started_at) or "-"),
     ]

@@ -63,6 +63,8 @@ class OverviewRebuildRun(models.Model):
     version_below = models.PositiveIntegerField(null=True, blank=True)  #: of the depth "old"
     #: The only row that is in the way of a second full run at a time: 1 while it is, else NULL.
     full_slot = models.PositiveSmallIntegerField(null=True, unique=True, editable=False)
+    #: Whoever asks with the same one again means the same run: a button that was pressed twice.
+    request_token = models.CharField(max_length=64, null=True, unique=True, editable=False)
     asked_by = models.CharField(
         max_length=150, default="", blank=True
     )  #: a user's or account's name
@@ -77,6 +79,10 @@ class OverviewRebuildRun(models.Model):
     total_count = models.PositiveIntegerField(
         null=True
     )  #: courses in its scope; NULL until counted
+    #: What was expected when it was asked for: courses, and seconds of work; NULL was not known.
+    estimated_count = models.PositiveIntegerField(null=True)
+    estimated_seconds = models.FloatField(null=True)
+    rebuilt_count = models.PositiveIntegerField(default=0)  #: read and built, whatever became of it
     unchanged_count = models.PositiveIntegerField(default=0)
     written_count = models.PositiveIntegerField(default=0)
     tombstoned_count = models.PositiveIntegerField(default=0)

@@ -23,6 +23,7 @@ from overview_worker.commands.run_report import depth_of, scope_of
 from overview_worker.commands.run_scope import (
     add_scope_arguments,
     is_scope_given,
+    lane_count,
     request_of,
 )
 
@@ -34,7 +35,7 @@ command asks for a rebuild run and shows its progress.
                                                an upgrade, an outage, a restored backup
   overview reindex --all --force               read, build and write every course, stale or not
   overview reindex --org OpenedX --rate 50     one organisation, 50 courses a second at most
-  overview reindex --version-below 20          rows that were built for an older schema
+  overview reindex --version-below 19          rows that were built for an older schema
   overview reindex course-v1:OpenedX+DemoX+DemoCourse
                                                write this row afresh, also where nothing has changed:
                                                one that was edited by hand is put right
@@ -56,8 +57,8 @@ would change); or the run was refused. 2: called wrongly, nothing was done. 130:
 """
 
 #: Options that an argument leaves no sense to.
-_NOT_WITH_RESUME = ("force", "rate", "reason", "dry_run")
-_NOT_WITH_DRY_RUN = ("rate", "reason", "here", "timeout", "cancel_on_interrupt")
+_NOT_WITH_RESUME = ("force", "rate", "lanes", "reason", "dry_run")
+_NOT_WITH_DRY_RUN = ("rate", "lanes", "reason", "here", "timeout", "cancel_on_interrupt")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -75,6 +76,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=positive_number,
         metavar="N",
         help="rebuild at most so many courses a second (default: as fast as publishes allow)",
+    )
+    parser.add_argument(
+        "--lanes",
+        type=lane_count,
+        metavar="N",
+        help="have so many bulk processes work on it at a time (default: OVERVIEW_BULK_LANES, 2)",
     )
     parser.add_argument(
         "--reason", default="", metavar="TEXT", help="why; kept with the run and its changes"

@@ -15,14 +15,13 @@ from rich.console import Console
 from lms_integration.models import OverviewRebuildLane, RunScope, RunState
 from lms_integration.rebuild_desk import (
     ACTIVE_STATES,
-    RunEstimate,
     RunRefused,
     RunRequest,
     ask_for_run,
     cancel_run,
-    estimate,
     progress_of,
 )
+from lms_integration.run_estimates import RunEstimate, estimate
 from overview_worker.celery import app
 from overview_worker.commands.base import (
     EXIT_INTERRUPTED,
@@ -209,10 +208,15 @@ def report(watched: Watched, manner: Manner, console: Console, *, left_is_done: 
 
 
 def _expected(guess: RunEstimate) -> str:
+    if guess.seconds is None:
+        return "; how many courses there are is not known yet"
     if guess.seconds < 1:
         return ""
     how = "as the last runs went" if guess.is_measured else "by a guess"
-    return f"; about {guess.course_count} courses, {shown_seconds(guess.seconds)} {how}"
+    some = (
+        f", {guess.rebuilt_count} to rebuild" if guess.rebuilt_count != guess.course_count else ""
+    )
+    return f"; about {guess.course_count} courses{some}, {shown_seconds(guess.seconds)} {how}"
 
 
 def _cancelled(watched: Watched, screen: Console) -> Watched:

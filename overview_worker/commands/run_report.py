@@ -16,7 +16,7 @@ from lms_integration.models import (
     RunScope,
     RunState,
 )
-from lms_integration.rebuild_desk import RunProgress
+from lms_integration.rebuild_desk import RunProgress, named_count
 from overview_worker.commands.base import print_json
 from overview_worker.commands.run_watching import progress_line, shown_seconds
 
@@ -53,10 +53,10 @@ def scope_of(run: OverviewRebuildRun) -> str:
     match run.scope:
         case RunScope.ORG:
             return f"org {run.org}"
-        case RunScope.COURSES if len(run.course_keys) == 1:
+        case RunScope.COURSES if named_count(run) == 1:
             return str(run.course_keys[0])
         case RunScope.COURSES:
-            return f"{len(run.course_keys)} courses"
+            return f"{named_count(run)} courses"
         case _:
             return "all"
 
@@ -137,20 +137,25 @@ def print_run_json(progress: RunProgress, console: Console, **more: object) -> N
 def run_facts(
     progress: RunProgress, failures: Sequence[OverviewRunFailure] | None = None
 ) -> Mapping[str, object]:
-    """Return a run as the commands' JSON has it; without ``failures`` they are only counted."""
+    """Return a run as the commands' JSON has it.
+
+    Without ``failures``, as in lists, failed and named courses are only counted: there may be thousands.
+    """
     run = progress.run
     facts: dict[str, object] = {
         "run": run.pk,
         "state": run.state,
         "scope": run.scope,
         "org": run.org,
-        "course_keys": run.course_keys,
         "depth": run.depth,
         "version_below": run.version_below,
         "asked_by": run.asked_by,
         "asked_from": run.asked_from,
         "reason": run.reason,
         "rate_limit": run.rate,
+        "lane_count": run.lane_count,
+        "estimated_count": run.estimated_count,
+        "estimated_seconds": _rounded(run.estimated_seconds),
         "waiting_for": run.waiting_for,
         "error": run.error,
         "created_at": _iso(run.created_at),
@@ -159,12 +164,14 @@ def run_facts(
         "running_seconds": round(run.running_seconds, 3),
         "total_count": run.total_count,
         "done_count": progress.done_count,
+        "rebuilt_count": run.rebuilt_count,
         **{name: getattr(run, name) for name in _COUNTS},
         "share": round(progress.share, 4),
         "rate": round(progress.rate, 3),
         "seconds_left": progress.seconds_left,
     }
     if failures is not None:
+        facts["course_keys"] = run.course_keys
         facts["failures"] = [
             {
                 "course_key": each.course_key,
@@ -175,6 +182,10 @@ def run_facts(
             for each in failures
         ]
     return facts
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _iso(moment: datetime | None) -> str | None:

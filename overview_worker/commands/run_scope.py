@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from django.core.management.base import CommandError
 
+from lms_integration.conf import MAX_BULK_LANES
 from lms_integration.data import COURSE_OVERVIEW_VERSION
 from lms_integration.models import CourseOverview, OverviewState, RunDepth, RunOrigin, RunScope
 from lms_integration.rebuild_desk import MAX_NAMED_COURSES, RunRequest
@@ -37,8 +38,8 @@ def add_scope_arguments(parser: ArgumentParser) -> None:
         "--version-below",
         type=_positive_whole,
         metavar="N",
-        help="every course whose row was built for a schema older than N "
-        f"(this release writes {COURSE_OVERVIEW_VERSION})",
+        help="every course whose row was built for a schema older than N, at most "
+        f"{COURSE_OVERVIEW_VERSION}, which this release writes",
     )
     parser.add_argument(
         "--force",
@@ -56,6 +57,12 @@ def scope_problem(arguments: Namespace) -> str | None:
         return "name some courses, or use --all, --org, --stale or --version-below"
     if arguments.force and (arguments.stale or arguments.version_below):
         return f"--force means every course, not those of {given[0]}: use --all --force"
+    if (arguments.version_below or 0) > COURSE_OVERVIEW_VERSION:
+        return (
+            f"--version-below {arguments.version_below}: this release writes rows of schema "
+            f"{COURSE_OVERVIEW_VERSION}, so every row would be rewritten, each time; "
+            f"{COURSE_OVERVIEW_VERSION} is the most"
+        )
     if len(arguments.courses) > MAX_NAMED_COURSES:
         return f"{len(arguments.courses)} courses are named, {MAX_NAMED_COURSES} is the most"
     return None
@@ -85,6 +92,7 @@ def request_of(arguments: Namespace) -> RunRequest:
         course_keys=keys,
         version_below=arguments.version_below,
         rate=arguments.rate,
+        lane_count=arguments.lanes,
         reason=arguments.reason,
         asked_by=account_name(),
         asked_from=RunOrigin.COMMAND,
@@ -166,4 +174,15 @@ def _with_overview(course_keys: Sequence[str]) -> set[str]:
 def _positive_whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) < 2**31):
         raise ArgumentTypeError(f"{text!r} is no schema version: a whole number, at least 1")
+    return int(text)
+
+
+def lane_count(text: str) -> int:
+    """Return a number of lanes.
+
+    Raises:
+        ArgumentTypeError: the text is none.
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) <= MAX_BULK_LANES):
+        raise ArgumentTypeError(f"{text!r} is no number of lanes: 1 to {MAX_BULK_LANES}")
     return int(text)

@@ -149,7 +149,7 @@ def _run(arguments: Namespace, console: Console) -> int:
 def _list(arguments: Namespace, console: Console) -> int:
     if arguments.limit < 1:
         raise CommandError("--limit must be at least 1", returncode=EXIT_USAGE)
-    runs = OverviewRebuildRun.objects.annotate(database_now=DatabaseNow())
+    runs = OverviewRebuildRun.objects.defer("course_keys").annotate(database_now=DatabaseNow())
     newest = runs.order_by("-created_at", "-pk")[: arguments.limit]
     found = [progress_of_row(run, now=run.database_now) for run in newest]
     if arguments.json:
@@ -207,6 +207,13 @@ def _where(run_id: int) -> str:
     return f"{progress.done_count} of {'?' if total is None else total} courses"
 
 
+def _expected(run: OverviewRebuildRun) -> str:
+    """Return what was expected of a run when it was asked for."""
+    if run.estimated_seconds is None:
+        return ""
+    return f"{run.estimated_count} courses in {shown_seconds(run.estimated_seconds)}"
+
+
 def _table(found: list[RunProgress]) -> Table:
     table = Table(
         *("run", "state", "courses", "depth", "done", "failed", "pace", "asked by", "when"),
@@ -239,11 +246,13 @@ def _print_run(progress: RunProgress, console: Console) -> None:
         "asked by": f"{run.asked_by} ({run.get_asked_from_display()})",
         "reason": run.reason,
         "at most": "" if run.rate is None else f"{run.rate:g} courses/s",
+        "lanes": str(run.lane_count),
         "asked": run.created_at.isoformat(sep=" ", timespec="seconds"),
         "finished": ""
         if run.finished_at is None
         else run.finished_at.isoformat(sep=" ", timespec="seconds"),
         "progress": f"{_where(run.pk)} ({progress.share:.0%}) in {shown_seconds(run.running_seconds)}",
+        "expected": _expected(run),
         "pace": pace_of(progress),
         "outcomes": counts_line(run),
         "waits": run.waiting_for,

@@ -54,6 +54,8 @@ class DjangoRunStore:
 
     def __init__(self, conf: StoreConf) -> None:
         self._conf = conf
+        #: The named courses of the run that was looked at last: they never change, and may be many.
+        self._named: tuple[object, tuple[str, ...]] = (None, ())
 
     def look(self, run_id: int) -> RunSight | None:
         """Return a run as it is now; None without one."""
@@ -61,7 +63,7 @@ class DjangoRunStore:
         with errors_translated(self._connection):
             rows = self._runs().filter(pk=run_id).annotate(database_now=DatabaseNow())
             row = rows.first()
-        return None if row is None else _sight(row)
+            return None if row is None else self._sight(row)
 
     def begin(self, run_id: int, *, total_count: int) -> None:
         """Note that a run has begun, and how many courses it is about; a second time does nothing."""
@@ -140,7 +142,7 @@ class DjangoRunStore:
             if up_to == lane.until_key:
                 _empty(lane)
             lane.save(using=self._conf.using)
-            return _sight(run)
+            return self._sight(run)
 
     def release(self, run_id: int, *, lane: int, worker: str) -> None:
         """Leave the rest of a range to whoever comes next; only if the lane is this worker's."""
@@ -278,6 +280,7 @@ class DjangoRunStore:
             for name in _COUNTED
         }
         values["failed_count"] = run.failed_count + len(tally.failures)
+        values["rebuilt_count"] = run.rebuilt_count + tally.rebuilt
         if run.rate and tally.rebuilt:
             begin = max(run.not_before or run.database_now, run.database_now)
             values["not_before"] = begin + timedelta(seconds=tally.rebuilt / run.rate)
@@ -337,7 +340,19 @@ class DjangoRunStore:
         return lane
 
     def _runs(self) -> Any:
-        return OverviewRebuildRun.objects.using(self._conf.using)
+        return OverviewRebuildRun.objects.using(self._conf.using).defer("course_keys")
+
+    def _sight(self, run: Any) -> RunSight:
+        return _sight(run, course_keys=self._course_keys(run))
+
+    def _course_keys(self, run: Any) -> tuple[str, ...]:
+        """Return the named courses of a run, read once: a run is looked at several times a second."""
+        if run.scope != RunScope.COURSES.value:
+            return ()
+        identity = (run.pk, run.created_at)
+        if self._named[0] != identity:
+            self._named = (identity, tuple(run.course_keys))
+        return self._named[1]
 
     def _renew_lost_connection(self) -> None:
         """Drop a connection that failed before, or that the server closed while it was idle."""
@@ -350,14 +365,14 @@ class DjangoRunStore:
         return connections[self._conf.using]
 
 
-def _sight(run: Any) -> RunSight:
+def _sight(run: Any, *, course_keys: tuple[str, ...]) -> RunSight:
     return RunSight(
         order=RunOrder(
             run_id=run.pk,
             scope=RunScope(run.scope),
             depth=RunDepth(run.depth),
             org=run.org,
-            course_keys=tuple(run.course_keys),
+            course_keys=course_keys,
             version_below=run.version_below,
             rate=run.rate,
             asked_by=run.asked_by,

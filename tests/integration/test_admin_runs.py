@@ -1,7 +1,9 @@
 """Rebuild runs in the admin: who may, what they see, what each button does and leaves behind."""
 
 import logging
+import re
 import shlex
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import (
     CourseOverview,
+    OverviewInspection,
     OverviewProjection,
     OverviewRebuildRun,
     OverviewRunFailure,
@@ -25,6 +29,7 @@ from lms_integration.models import (
     RunState,
 )
 from lms_integration.rebuild_desk import RunRequest, ask_for_run, pause_run
+from tests.race_scene import Crew
 from tests.recorded_overviews import projection_of
 from tests.sql_accounts import printed_accounts, signed_in
 
@@ -60,6 +65,12 @@ def ann() -> Client:
 def page(response) -> str:
     assert response.status_code == 200, response
     return str(response.content.decode())
+
+
+def token_in(shown: str) -> str:
+    found = re.search(r'name="token" value="([0-9a-f]{32})"', shown)
+    assert found, shown
+    return found[1]
 
 
 def course(name: str, *, org: str = "TidesX", **columns) -> str:
@@ -514,9 +525,70 @@ def test_nothing_begins_before_the_estimate_is_confirmed(ann):
 
 
 def test_the_estimate_says_when_it_was_measured(ann):
-    run(state=RunState.DONE, total_count=1000, running_seconds=10.0)
+    course("A")
+    run(state=RunState.DONE, total_count=1000, rebuilt_count=1000, running_seconds=10.0)
 
-    assert "100 a second (as the last runs did)" in preview(ann)
+    assert "100 rebuilds a second (as the last runs did)" in preview(ann)
+
+
+def test_an_empty_table_is_not_taken_for_an_empty_catalogue(ann):
+    assert "Estimate</dt><dd>not known" in preview(ann)
+
+    OverviewInspection.objects.create(
+        started_at=DatabaseNow(), finished_at=DatabaseNow(), course_count=1200
+    )
+
+    assert "1,200 courses, about" in preview(ann)
+
+
+def test_the_page_of_a_run_says_what_was_expected_of_it(ann):
+    course("A", org="ReefX")
+    begin(ann, scope="org", org="ReefX", rate="0.5")
+    made = OverviewRebuildRun.objects.get()
+
+    assert (made.estimated_count, made.estimated_seconds) == (1, 2.0)
+    assert "1 course, 2.0 s" in page(ann.get(address(made)))
+
+
+def test_a_button_that_is_pressed_twice_makes_one_run(ann):
+    given = {"scope": "all", "token": token_in(preview(ann))}
+
+    first, second = begin(ann, **given), begin(ann, **given)
+
+    made = OverviewRebuildRun.objects.get()
+    assert first["Location"] == second["Location"] == address(made)
+    assert LogEntry.objects.count() == 1
+
+
+def test_each_confirmation_is_a_request_of_its_own(ann):
+    course("A", org="ReefX")
+    for _ in range(2):
+        begin(ann, scope="org", org="ReefX", token=token_in(preview(ann)))
+
+    assert OverviewRebuildRun.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(
+    connection.vendor != "mysql", reason="SQLite in memory: threads refuse each other's locks"
+)
+@pytest.mark.parametrize("scope", ["all", "org"])
+def test_a_button_that_is_pressed_twice_at_once_makes_one_run(ann, scope):
+    course("A", org="ReefX")
+    given = {"scope": scope, "org": "ReefX", "token": token_in(preview(ann))}
+    barrier = threading.Barrier(4)
+    locations: list[str] = []
+
+    def press() -> None:
+        barrier.wait()
+        locations.append(begin(ann, **given)["Location"])
+
+    with Crew() as crew:
+        for _ in range(barrier.parties):
+            crew.start(press)
+
+    assert locations == [address(OverviewRebuildRun.objects.get())] * barrier.parties
+    assert LogEntry.objects.count() == 1
 
 
 def test_the_command_that_compares_is_safe_to_paste(ann):

@@ -3,8 +3,13 @@
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
+from lms_integration.data import COURSE_OVERVIEW_VERSION
+from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import (
+    CourseOverview,
+    OverviewInspection,
     OverviewRebuildRun,
     RunDepth,
     RunOrigin,
@@ -12,19 +17,19 @@ from lms_integration.models import (
     RunState,
 )
 from lms_integration.rebuild_desk import (
-    ASSUMED_RATE,
     MAX_NAMED_COURSES,
+    AlreadyAsked,
     RunRefused,
     RunRequest,
     active_runs,
     ask_for_run,
     cancel_run,
     done_count,
-    estimate,
     pause_run,
     progress_of,
     resume_run,
 )
+from lms_integration.run_estimates import ASSUMED_RATE, estimate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,6 +87,12 @@ def test_what_is_too_long_for_its_column_is_cut():
         ),
         ({"depth": RunDepth.OLD}, "takes a schema version"),
         ({"version_below": 3}, "takes a schema version"),
+        (
+            {"depth": RunDepth.OLD, "version_below": COURSE_OVERVIEW_VERSION + 1},
+            f"{COURSE_OVERVIEW_VERSION} is the most",
+        ),
+        ({"lane_count": 0}, "0 lanes"),
+        ({"lane_count": 101}, "1 to 100"),
         ({"rate": 0.0}, "would never end"),
         ({"rate": float("nan")}, "would never end"),
         ({"delay_seconds": -1}, "nothing can begin"),
@@ -234,26 +245,125 @@ def test_a_run_that_is_done_is_done_whatever_was_counted():
     assert (progress.share, progress.seconds_left) == (1.0, 0.0)
 
 
-def test_an_estimate_is_a_guess_until_a_run_was_measured():
-    named = request(RunScope.COURSES, course_keys=[KEY, OTHER], depth=RunDepth.REWRITE)
-    guess = estimate(named)
-    assert (guess.course_count, guess.rate, guess.is_measured) == (
-        2,
-        ASSUMED_RATE[RunDepth.REWRITE],
-        False,
+def ended(depth: RunDepth, *, total: int, rebuilt: int, seconds: float, **values: Any) -> None:
+    run = in_state(RunState.DONE, depth=depth, **values)
+    OverviewRebuildRun.objects.filter(pk=run.pk).update(
+        total_count=total, rebuilt_count=rebuilt, running_seconds=seconds
     )
 
-    run = in_state(RunState.DONE, depth=RunDepth.REWRITE)
-    OverviewRebuildRun.objects.filter(pk=run.pk).update(total_count=500, running_seconds=2.0)
 
-    measured = estimate(named)
+def inspected(count: int, **findings: int) -> None:
+    OverviewInspection.objects.create(
+        started_at=DatabaseNow(), finished_at=DatabaseNow(), course_count=count, findings=findings
+    )
+
+
+NAMED = request(RunScope.COURSES, course_keys=[KEY, OTHER], depth=RunDepth.REWRITE)
+
+
+def test_an_estimate_is_a_guess_until_a_run_was_measured():
+    guess = estimate(NAMED)
+    assert (guess.course_count, guess.rate) == (2, ASSUMED_RATE[RunDepth.REWRITE])
+    assert not guess.is_measured
+
+    ended(RunDepth.REWRITE, total=500, rebuilt=500, seconds=2.0)
+
+    measured = estimate(NAMED)
     assert (measured.rate, measured.seconds, measured.is_measured) == (250.0, 2 / 250.0, True)
+
+
+def test_a_run_with_a_limit_says_nothing_of_how_fast_one_goes_without():
+    ended(RunDepth.REWRITE, total=500, rebuilt=500, seconds=500.0, rate=1.0)
+
+    assert not estimate(NAMED).is_measured
+
+
+def test_a_run_that_had_nothing_to_do_says_nothing_of_how_fast_rows_are_built():
+    ended(RunDepth.STALE, total=30_000, rebuilt=3, seconds=1.0)
+    inspected(1000, missing=1000)
+
+    found = estimate(request())
+
+    assert (found.rebuilt_count, found.rate) == (1000, ASSUMED_RATE[RunDepth.STALE])
+    assert not found.is_measured
+
+
+def test_a_run_that_will_have_nothing_to_do_is_expected_to_look_only():
+    ended(RunDepth.STALE, total=30_000, rebuilt=3, seconds=1.0)
+    CourseOverview.objects.create(id=KEY, org="RunX", version=19, pre_requisite_courses_json="[]")
+    inspected(1)
+
+    found = estimate(request())
+
+    assert (found.course_count, found.rebuilt_count) == (1, 0)
+    assert found.seconds == pytest.approx(1 / 30_000)
+    assert found.is_measured
+
+
+def test_the_first_fill_counts_what_the_inspector_saw():
+    inspected(5000)
+
+    found = estimate(request())
+
+    assert (found.course_count, found.rebuilt_count) == (5000, 5000)
+    assert found.seconds == 5000 / ASSUMED_RATE[RunDepth.STALE]
+
+
+@pytest.mark.parametrize("scope", [{"scope": RunScope.ALL}, {"scope": RunScope.ORG, "org": "RunX"}])
+def test_what_nobody_has_counted_is_not_known(scope):
+    found = estimate(request(**scope))
+
+    assert (found.course_count, found.seconds) == (None, None)
+
+
+def test_a_pass_that_failed_counts_nothing():
+    inspected(5000)
+    OverviewInspection.objects.create(
+        started_at=DatabaseNow(offset_seconds=60),
+        finished_at=DatabaseNow(),
+        error="MongoDB is away",
+    )
+
+    assert estimate(request()).course_count == 5000
+
+
+def test_a_run_remembers_what_was_expected_of_it():
+    run = ask_for_run(NAMED)
+
+    assert (run.estimated_count, run.estimated_seconds) == (2, 2 / ASSUMED_RATE[RunDepth.REWRITE])
 
 
 def test_an_estimate_keeps_to_the_rate_that_is_asked_for():
     found = estimate(request(RunScope.COURSES, course_keys=[KEY, OTHER], rate=0.5))
 
     assert (found.rate, found.seconds) == (0.5, 4.0)
+
+
+def test_a_run_has_the_lanes_of_the_settings_unless_it_is_told(settings):
+    assert ask_for_run(request(RunScope.ORG, org="One")).lane_count == 2
+
+    settings.OVERVIEW_BULK_LANES = 6
+
+    assert ask_for_run(request(RunScope.ORG, org="Two")).lane_count == 6
+    assert ask_for_run(request(RunScope.ORG, org="Three", lane_count=3)).lane_count == 3
+
+
+@pytest.mark.parametrize("lanes", [0, 101, "4", True])
+def test_a_number_of_lanes_that_is_none_is_refused(settings, lanes):
+    settings.OVERVIEW_BULK_LANES = lanes
+
+    with pytest.raises(ImproperlyConfigured, match="OVERVIEW_BULK_LANES"):
+        ask_for_run(request())
+
+
+def test_asking_with_the_same_token_makes_one_run():
+    first = ask_for_run(request(RunScope.ORG, org="One", token="a" * 32))
+
+    with pytest.raises(AlreadyAsked) as refused:
+        ask_for_run(request(RunScope.ORG, org="One", token="a" * 32))
+
+    assert refused.value.run == first
+    assert OverviewRebuildRun.objects.count() == 1
 
 
 def test_active_runs_are_those_that_are_not_over_the_oldest_first():

@@ -228,6 +228,9 @@ def test_one_unknown_course_among_others_is_named_and_nothing_is_done(two_course
         ["--stale", "--version-below", "3"],
         ["--stale", "--force"],
         ["--version-below", "3", "--force"],
+        ["--version-below", str(COURSE_OVERVIEW_VERSION + 1)],
+        ["--resume", "1", "--lanes", "3"],
+        ["--all", "--dry-run", "--lanes", "3"],
         ["--resume", "1", "--all"],
         ["--resume", "1", "--rate", "3"],
         ["--all", "--html", "report.html"],
@@ -250,6 +253,8 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_done(arguments):
         ["--all", "--rate", "0"],
         ["--all", "--rate", "fast"],
         ["--version-below", "0"],
+        ["--all", "--lanes", "0"],
+        ["--all", "--lanes", "101"],
         ["--resume", "x"],
     ],
     ids=" ".join,
@@ -525,12 +530,22 @@ def test_generate_course_overview_says_which_options_mean_nothing_here(two_cours
     assert "--chunk-size means nothing here" in output
 
 
-@pytest.mark.parametrize("arguments", [[], [KEY, "--all"]], ids=" ".join)
-def test_generate_course_overview_wants_courses_or_all_of_them(arguments):
-    code, output = generate(*arguments)
+def test_generate_course_overview_wants_courses_or_all_of_them():
+    code, output = generate()
 
     assert code == 2
     assert "name some courses, or use --all-courses" in output
+
+
+def test_generate_course_overview_takes_all_courses_though_some_are_named_as_in_open_edx(
+    two_courses, bulk_worker
+):
+    edit_by_hand(KEY, OTHER)
+
+    code, output = generate(KEY, "--all", "--force-update")
+
+    assert (code, name_of(KEY), name_of(OTHER)) == (0, "As published", "As published")
+    assert "rebuilt among all others" in output
 
 
 def test_generate_course_overview_names_what_is_unknown(two_courses):

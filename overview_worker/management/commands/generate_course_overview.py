@@ -74,14 +74,17 @@ class Command(BaseCommand):
         )
 
     def _work(self, options: dict[str, Any], console: Console) -> int:
-        if bool(options["course_id"]) == options["all_courses"]:
+        if not options["course_id"] and not options["all_courses"]:
             raise CommandError("name some courses, or use --all-courses", returncode=EXIT_USAGE)
+        named = [] if options["all_courses"] else options["course_id"]
+        if named != options["course_id"]:  # Open edX's command leaves the names out of account, too
+            console.print("--all-courses: the courses that are named are rebuilt among all others")
         for option in ("chunk_size", "routing_key"):
             if options[option] is not None:
                 name = option.replace("_", "-")
                 console.print(f"--{name} means nothing here, and is left out of account")
         request = plain_request(
-            options["course_id"],
+            named,
             everything=options["force_update"],
             reason="generate_course_overview",
         )
