@@ -17,6 +17,9 @@ from lms_integration.data import (
     CourseOverviewTabData,
 )
 
+#: Whom Open edX names where no user was there (``ModuleStoreEnum.UserID``); what is below is for tests.
+_MANAGEMENT_COMMAND = -1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedPointer:
@@ -63,6 +66,8 @@ class PublishedCourse:
     thumbnail_names: frozenset[str] | None = frozenset()
     #: Addresses of those that are kept elsewhere, by their names.
     thumbnail_urls: Mapping[str, str] = field(default_factory=dict)
+    #: Who published the structure: the number of a Studio user, -1 for a management command.
+    edited_by: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +123,16 @@ class BuiltOverview:
     projection: CourseOverviewProjectionData  #: the listing beside it follows from ``overview``
     thumbnails: WantedThumbnails | None = None  #: None: image sets are switched off
     degradations: tuple[Degradation, ...] = ()
+    edited_by: int | None = None  #: of the course that it was built from
+
+    @property
+    def published_by(self) -> str:
+        """Who published what it was built from, in words; '' where the modulestore does not say."""
+        if self.edited_by is None or self.edited_by < _MANAGEMENT_COMMAND:
+            return ""
+        if self.edited_by == _MANAGEMENT_COMMAND:
+            return "a management command of Studio"
+        return f"Studio user {self.edited_by}"
 
 
 class DeadLetterSource(Enum):

@@ -58,6 +58,7 @@ def build_overview(course: PublishedCourse, *, settings: BuilderSettings) -> Bui
         thumbnails=images.thumbnails,
         projection=course_projection(reader, blocks),
         degradations=notes.degradations,
+        edited_by=course.edited_by,
     )
 
 

@@ -81,6 +81,7 @@ def course_of(
         blocks=tuple(_block(block, definitions) for block in _blocks(structure)),
         thumbnail_names=thumbnail_names,
         thumbnail_urls=thumbnail_urls,
+        edited_by=_user_of(structure.get("edited_by")),
     )
 
 
@@ -101,6 +102,10 @@ def _block(block: Mapping[str, Any], definitions: Mapping[ObjectId, Mapping[str,
         defaults=_mapping(block.get("defaults")),
         definition_fields=_mapping(definition.get("fields")),
     )
+
+
+def _user_of(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -82,7 +82,13 @@ def structures_pipeline(structure_ids: Sequence[ObjectId]) -> list[dict[str, Any
     return [
         {"$match": {"_id": {"$in": list(structure_ids)}}},
         # $filter fails on anything but an array, and with it the whole batch.
-        {"$project": {"root": 1, "blocks": {"$cond": [{"$isArray": "$blocks"}, blocks, None]}}},
+        {
+            "$project": {
+                "root": 1,
+                "edited_by": 1,
+                "blocks": {"$cond": [{"$isArray": "$blocks"}, blocks, None]},
+            }
+        },
     ]
 
 

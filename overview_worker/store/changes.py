@@ -132,6 +132,10 @@ class OverviewChanges:
         course, cause = change.course, change.cause
         wanted = course.is_dirty  # else the newest event is answered long since
         no_event = RUN_CAUSE if cause.run_id is not None else ""
+        published_by = ""  # of a version that was built before, it is told already
+        if isinstance(change, WriteOverview):
+            is_new = change.pointer.structure_id != course.state.source_version
+            published_by = change.built.published_by if is_new else ""
         return [
             course.course_key,
             course.state.row_seq + 1,
@@ -142,7 +146,7 @@ class OverviewChanges:
             (course.notes.event_type if wanted else "") or no_event,
             course.notes.event_id if wanted else "",
             cause.run_id,
-            storable(cause.asked_by)[:_ASKED_BY_LENGTH],
+            storable(cause.asked_by)[:_ASKED_BY_LENGTH] or published_by,
             self._worker,
         ]
 

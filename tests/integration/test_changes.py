@@ -97,7 +97,7 @@ def test_a_new_row_is_created_with_all_its_values(author: SplitAuthor, adapters)
     assert created.source_version == str(change.published_version)
     assert created.builder_version == BUILDER_VERSION
     assert (created.cause, created.event_id) == (event.type_name, "e-1")
-    assert (created.run_id, created.asked_by) == (None, "")
+    assert (created.run_id, created.asked_by) == (None, "a management command of Studio")
     assert created.worker
     assert (created.announced_at, created.signalled_at) == (None, None)
 
@@ -228,6 +228,44 @@ def test_the_change_is_there_before_the_mark_is_done(author: SplitAuthor, adapte
     ]
     assert written_tables.index("overview_change") < written_tables.index("overview_mark")
     assert written_tables[-1] == "overview_mark"
+
+
+@pytest.mark.parametrize(
+    ("edited_by", "who"),
+    [
+        (12, "Studio user 12"),
+        (-1, "a management command of Studio"),
+        (-3, ""),
+        (None, ""),
+        ("12", ""),
+        (True, ""),
+    ],
+)
+def test_the_history_tells_who_published_what_has_changed(
+    author: SplitAuthor, adapters, mongo_database, edited_by, who
+):
+    author.create_course(KEY, settings={"display_name": "Tides"})
+    mongo_database["modulestore.structures"].update_many({}, {"$set": {"edited_by": edited_by}})
+    mark()
+
+    rebuild(adapters)
+
+    assert told()[-1].asked_by == who
+
+
+def test_a_repair_of_a_version_that_was_built_before_is_nobody_s_publish(
+    author: SplitAuthor, adapters, mongo_database
+):
+    author.create_course(KEY, settings={"display_name": "Tides"})
+    mongo_database["modulestore.structures"].update_many({}, {"$set": {"edited_by": 12}})
+    mark()
+    rebuild(adapters)
+    CourseOverview.objects.filter(id=KEY).update(display_name="By hand")
+    mark(rewrite=True)
+
+    rebuild(adapters)
+
+    assert [change.asked_by for change in told()] == ["Studio user 12", ""]
 
 
 # Truth of the tables
