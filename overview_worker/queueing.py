@@ -62,6 +62,15 @@ class RebuildQueue:
             for course_key in course_keys:
                 self._send(MAKE_THUMBNAILS, [course_key], producer=producer)
 
+    def enqueue_tending(self) -> None:
+        """Have a bulk worker look for wanted thumbnails once those in the queue are made.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker did not take it in time.
+        """
+        with self._app.producer_or_acquire() as producer:
+            self._send(TEND_THUMBNAILS, [], producer=producer)
+
     def enqueue_lane(self, run_id: int, lane: int) -> None:
         """Have a bulk worker work on one lane of a rebuild run.
 

@@ -124,7 +124,12 @@ def keep_up_task() -> None:
 @app.task(name=TEND_THUMBNAILS)
 def tend_thumbnails_task() -> None:
     """Enqueue the thumbnails that are wanted and due."""
-    count = dependencies().thumbnails.tend(enqueue=RebuildQueue(app).enqueue_thumbnails)
+    queue = RebuildQueue(app)
+    count = dependencies().thumbnails.tend(
+        enqueue=queue.enqueue_thumbnails,
+        look_again=queue.enqueue_tending,
+        publishes_wait=dependencies().runs.store.publishes_wait,
+    )
     if count:
         logger.info("enqueued the thumbnails of %d courses", count)
 

@@ -24,6 +24,8 @@ from overview_worker.thumbnail_ports import KnownThumbnails
 LEASE_SECONDS = 120
 #: Courses that are on their way, or wait for a server, at a time: more are not enqueued.
 WAITING_LIMIT = 500
+#: Of these, on their way: what a rebuild run that begins finds before it in the queue.
+UNDER_WAY_LIMIT = 100
 #: The wait after a server was away: it begins with 5 s, doubles, and ends here.
 BACKOFF_SECONDS = 5
 BACKOFF_CAP_SECONDS = 3600
@@ -47,8 +49,10 @@ class DjangoThumbnailRegister:
         """Return courses whose thumbnails are wanted and due, and lease them."""
         with self._errors_translated():
             wanted = self._rows().filter(state=ThumbnailState.WANTED)
-            waiting_count = wanted.filter(next_attempt_at__gt=DatabaseNow())[:WAITING_LIMIT].count()
-            limit = min(limit, WAITING_LIMIT - waiting_count)
+            waiting = wanted.filter(next_attempt_at__gt=DatabaseNow())
+            waiting_count = waiting[:WAITING_LIMIT].count()
+            under_way_count = waiting.filter(attempts=0)[:UNDER_WAY_LIMIT].count()
+            limit = min(limit, WAITING_LIMIT - waiting_count, UNDER_WAY_LIMIT - under_way_count)
             if limit <= 0:
                 return []
             is_due = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=DatabaseNow())

@@ -34,7 +34,8 @@ MAKER_VERSION = 1
 MAX_BYTES = 20 * 1024 * 1024
 #: The largest drawing that is copied, twice for each course, in bytes.
 MAX_SVG_BYTES = 2 * 1024 * 1024
-#: Courses that one look enqueues: a new catalogue must not fill the queue before the rebuilds.
+#: Courses that one look enqueues: a new catalogue must not fill the queue before the rebuilds. Whoever
+#: looks does so again behind them, as long as a look finds so many.
 TEND_LIMIT = 50
 #: Settled thumbnails whose image is looked at in one check, in shared round trips.
 CHECK_LIMIT = 500
@@ -65,10 +66,17 @@ class ThumbnailMaker:
     register: ThumbnailRegister
     is_on: Callable[[], bool]  #: whether image sets are switched on
 
-    def tend(self, *, enqueue: Callable[[Sequence[str]], object]) -> int:
+    def tend(
+        self,
+        *,
+        enqueue: Callable[[Sequence[str]], object],
+        look_again: Callable[[], object] = lambda: None,
+        publishes_wait: Callable[[], bool] = lambda: False,
+    ) -> int:
         """Enqueue what is wanted and due, and want anew what was made of another image; return how many.
 
-        Safe to run any number of times at once.
+        Safe to run any number of times at once. Where there may be more, ``look_again`` is called after
+        ``enqueue``: it enqueues the next look behind it. While a publish waits, that is left to beat.
 
         Raises:
             StoreUnavailable: the database did not answer.
@@ -80,6 +88,8 @@ class ThumbnailMaker:
         due = self.register.take_due(limit=TEND_LIMIT)
         if due:
             enqueue(due)
+        if len(due) >= TEND_LIMIT and not publishes_wait():
+            look_again()
         return len(due)
 
     def make(self, course_key: str) -> ThumbnailOutcome:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client, override_settings
 from django.urls import reverse
+from django.utils import timezone
 from pymongo import MongoClient
 
 from dev.authoring.author import SplitAuthor
@@ -38,8 +40,13 @@ from overview_worker.modulestore.contentstore import CHUNK_BYTES, MongoContentst
 from overview_worker.modulestore.mongo import MongoConf, connect
 from overview_worker.rebuild import RebuildOutcome
 from overview_worker.store.image_config import StoredImageConfig, read_image_config
-from overview_worker.store.thumbnail_register import WAITING_LIMIT
-from overview_worker.thumbnails.making import MAX_BYTES, MAX_CRASHES, ThumbnailOutcome
+from overview_worker.store.thumbnail_register import UNDER_WAY_LIMIT, WAITING_LIMIT
+from overview_worker.thumbnails.making import (
+    MAX_BYTES,
+    MAX_CRASHES,
+    TEND_LIMIT,
+    ThumbnailOutcome,
+)
 from overview_worker.watched_settings import affected_rows, watched_settings
 from tests.pictures import BLUE, RED, SVG, color_at, is_near, opened, picture
 from tests.shared_data import SHARED_MODULESTORE, needs_shared_data
@@ -564,7 +571,7 @@ def test_what_is_enqueued_is_left_alone_for_a_while(gallery: Gallery):
     assert gallery.tend() == [KEY]
 
 
-def test_no_more_are_enqueued_than_can_be_waiting(gallery: Gallery):
+def want_many(count: int, **columns: Any) -> None:
     OverviewThumbnails.objects.bulk_create(
         [
             OverviewThumbnails(
@@ -573,16 +580,49 @@ def test_no_more_are_enqueued_than_can_be_waiting(gallery: Gallery):
                 image_name="card.png",
                 sizes="375x200 750x400",
                 changed_at="2026-01-01T00:00:00Z",
+                **columns,
             )
-            for number in range(WAITING_LIMIT + 30)
+            for number in range(count)
         ]
     )
+
+
+def test_a_new_catalogue_does_not_fill_the_queue_before_the_rebuilds(gallery: Gallery):
+    want_many(UNDER_WAY_LIMIT + 30)
 
     enqueued: list[str] = []
     while keys := gallery.tend():
         enqueued += keys
 
-    assert len(enqueued) == len(set(enqueued)) == WAITING_LIMIT
+    assert len(enqueued) == len(set(enqueued)) == UNDER_WAY_LIMIT
+
+
+def test_what_waits_for_a_server_that_is_away_does_not_pile_up(gallery: Gallery):
+    want_many(WAITING_LIMIT, attempts=1, next_attempt_at=timezone.now() + timedelta(hours=1))
+    gallery.upload(KEY, "card.png", picture())
+    gallery.create(KEY)
+
+    assert gallery.tend() == []
+
+
+@pytest.mark.parametrize(
+    ("count", "publishes_wait", "looks"),
+    [(TEND_LIMIT, False, 1), (TEND_LIMIT - 1, False, 0), (TEND_LIMIT, True, 0)],
+    ids=["more may wait", "that was all", "a publish waits"],
+)
+def test_who_looks_does_so_again_behind_what_it_enqueues(
+    gallery: Gallery, count: int, publishes_wait: bool, looks: int
+):
+    want_many(count)
+    said: list[str] = []
+
+    gallery.adapters.thumbnails.tend(
+        enqueue=lambda keys: said.append("enqueued"),
+        look_again=lambda: said.append("look again"),
+        publishes_wait=lambda: publishes_wait,
+    )
+
+    assert said == ["enqueued", *["look again"] * looks]
 
 
 def test_thumbnails_of_an_image_that_is_no_longer_wanted_are_not_taken_for_the_new_ones(
