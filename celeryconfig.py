@@ -95,6 +95,7 @@ task_routes = {
     "overview.work_on_run": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
     "overview.announce_changes": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
     "overview.ask_for_full_run": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
+    "overview.ask_nightly": {"queue": LIVE_QUEUE, "routing_key": LIVE_QUEUE},
     "overview.rebuild_overviews": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
     "overview.inspect": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
     "overview.keep_house": {"queue": BULK_QUEUE, "routing_key": BULK_QUEUE},
@@ -113,6 +114,8 @@ INSPECT_PERIOD_SECONDS = 60.0
 #: How often it is asked whether the daily work has been done: a beat that was started anew an hour
 #: ago has forgotten when it asked last.
 KEEP_HOUSE_PERIOD_SECONDS = 3600.0
+#: How often it is asked whether the nightly run is due, where operators have no schedule to edit.
+ASK_NIGHTLY_PERIOD_SECONDS = 900.0
 KEEP_UP_PERIOD_SECONDS = 20.0
 TEND_THUMBNAILS_PERIOD_SECONDS = 5.0
 #: The jobs below as ``celery.beat:Scheduler`` has them (intervals only: nothing to remember in a file),
@@ -174,6 +177,11 @@ beat_schedule = {
         "task": "overview.tend_thumbnails",
         "schedule": _every(TEND_THUMBNAILS_PERIOD_SECONDS),
         "options": _confirmed | _tend_life,
+    },
+    "ask_nightly": {
+        "task": "overview.ask_nightly",
+        "schedule": _every(ASK_NIGHTLY_PERIOD_SECONDS),
+        "options": _confirmed | {"expires": ASK_NIGHTLY_PERIOD_SECONDS},
     },
     "keep_house": {
         "task": "overview.keep_house",

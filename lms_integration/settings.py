@@ -267,6 +267,12 @@ OVERVIEW_MONGODB_DATABASE = os.environ.get("OVERVIEW_MONGODB_DATABASE", "edxapp"
 #: Which course index is the truth: "mongodb" (active_versions) or "mysql" (current Open edX).
 OVERVIEW_COURSE_INDEX = os.environ.get("OVERVIEW_COURSE_INDEX", "mongodb")
 
+#: How many bulk processes work on a rebuild run at a time: as many as the Procfile's bulk lines start.
+OVERVIEW_BULK_LANES = int(os.environ.get("OVERVIEW_BULK_LANES", "2"))
+#: The hour in UTC when the nightly run may begin where no schedule can be edited; '' is never.
+_NIGHTLY_HOUR = os.environ.get("OVERVIEW_NIGHTLY_HOUR", "3")
+OVERVIEW_NIGHTLY_HOUR = int(_NIGHTLY_HOUR) if _NIGHTLY_HOUR else None
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

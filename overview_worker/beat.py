@@ -49,7 +49,10 @@ class OverviewScheduler(Scheduler):
             self._watch = ScheduleWatch(sender(self.app))
             self._watch.start()
         else:
-            logger.info("django_celery_beat is not installed: there are the internal jobs alone")
+            logger.info(
+                "django_celery_beat is not installed: there are the internal jobs alone, one of which "
+                "asks for the nightly run (OVERVIEW_NIGHTLY_HOUR)"
+            )
 
     def close(self) -> None:
         """Stop looking, and let go of the broker."""

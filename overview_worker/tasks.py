@@ -12,6 +12,8 @@ from lms_integration.conf import (
     announces_changes,
     deep_check_count,
     history_days,
+    nightly_hour,
+    run_days,
     tombstone_days,
     upgrades_by_itself,
 )
@@ -21,6 +23,7 @@ from overview_worker.celery import app
 from overview_worker.failed_tasks import RebuildTask
 from overview_worker.queueing import (
     ANNOUNCE_CHANGES,
+    ASK_NIGHTLY,
     INSPECT,
     KEEP_HOUSE,
     KEEP_UP,
@@ -36,10 +39,12 @@ from overview_worker.queueing import (
 from overview_worker.rebuild import OWN_VERSIONS, RebuildDepth, rebuild_overviews
 from overview_worker.runs import tend
 from overview_worker.store.housekeeping import keep_house
+from overview_worker.store.operator_schedule import is_schedule_installed
 from overview_worker.store.outbox import DjangoChangeOutbox
 from overview_worker.store.scheduled_runs import (
     ASK_FOR_FULL_RUN,
     ScheduledRun,
+    ask_for_nightly_run,
     ask_for_scheduled_run,
 )
 from overview_worker.sweeper import sweep
@@ -90,6 +95,14 @@ def announce_changes_task() -> None:
 def ask_for_full_run_task(**order: object) -> None:
     """Ask for a run as an entry of the schedule says, unless one like it was or is under way."""
     ask_for_scheduled_run(ScheduledRun.from_arguments(order))
+
+
+@app.task(name=ASK_NIGHTLY)
+def ask_nightly_task() -> None:
+    """Ask for the nightly run where no operator can schedule it, once a night, however many beats ask."""
+    hour = nightly_hour()
+    if hour is not None and not is_schedule_installed():
+        ask_for_nightly_run(hour=hour)
 
 
 @app.task(name=INSPECT, soft_time_limit=50, time_limit=55)

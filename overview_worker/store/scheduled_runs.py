@@ -4,14 +4,16 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 from math import isfinite
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from lms_integration.data import COURSE_OVERVIEW_VERSION
+from lms_integration.database_clock import DatabaseNow
 from lms_integration.log_lines import one_line
-from lms_integration.models import OverviewRebuildRun, RunDepth, RunOrigin, RunScope
+from lms_integration.models import OverviewJob, OverviewRebuildRun, RunDepth, RunOrigin, RunScope
 from lms_integration.rebuild_desk import RunRefused, RunRequest, active_runs, ask_for_run
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.jobs import make_slot, take_made_slot
@@ -24,6 +26,8 @@ ASK_FOR_FULL_RUN = "overview.ask_for_full_run"
 PERIOD_SECONDS = 600
 DEFAULT_JITTER_SECONDS = 900
 MAX_JITTER_SECONDS = 86_400
+#: Notes when the nightly run was asked for last, where beat asks by itself.
+NIGHTLY_JOB = "nightly_run"
 #: How thorough a run can be: ``[(value, words)]``.
 DEPTH_CHOICES = RunDepth.choices
 
@@ -93,13 +97,54 @@ def ask_for_scheduled_run(
     """
     connection = connections[using]
     connection.close_if_unusable_or_obsolete()
+    with errors_translated(connection):
+        make_slot(using, _job(order))
+        return _asked_for(order, below=below, using=using)
+
+
+def ask_for_nightly_run(
+    *,
+    hour: int,
+    below: Callable[[int], int] = secrets.randbelow,
+    using: str = DEFAULT_DB_ALIAS,
+) -> OverviewRebuildRun | None:
+    """Ask for the run of the night that began last, if nobody has; None otherwise.
+
+    For deployments without a schedule that operators can edit. A night begins at ``hour`` o'clock UTC by
+    the database's clock. The night in which the first question falls has begun already: whoever
+    installs the pipeline is not surprised by a run. While another run of all courses is not over it is
+    asked again later, so that a night is made up for, not left out.
+
+    Raises:
+        StoreUnavailable: the database did not answer.
+    """
+    connection = connections[using]
+    connection.close_if_unusable_or_obsolete()
+    order = ScheduledRun(reason="nightly")
+    with errors_translated(connection):
+        make_slot(using, _job(order))
+        jobs = OverviewJob.objects.using(using)
+        jobs.get_or_create(name=NIGHTLY_JOB, defaults={"started_at": DatabaseNow()})
+        with transaction.atomic(using=using):
+            job = jobs.annotate(database_now=DatabaseNow()).get(name=NIGHTLY_JOB)
+            began = _night_began(job.database_now, hour=hour)
+            if not jobs.filter(name=NIGHTLY_JOB, started_at__lt=began).update(
+                started_at=DatabaseNow()
+            ):
+                return None
+            run = _asked_for(order, below=below, using=using)
+            if run is None:
+                transaction.set_rollback(True, using=using)
+    return run
+
+
+def _asked_for(
+    order: ScheduledRun, *, below: Callable[[int], int], using: str
+) -> OverviewRebuildRun | None:
     delay_seconds = below(order.jitter_seconds + 1)
-    job = _job(order)
     try:
-        with errors_translated(connection):
-            make_slot(using, job)
-        with errors_translated(connection), transaction.atomic(using=using):
-            if not take_made_slot(using, job, period_seconds=PERIOD_SECONDS):
+        with transaction.atomic(using=using):
+            if not take_made_slot(using, _job(order), period_seconds=PERIOD_SECONDS):
                 raise RunRefused(f"it was asked for less than {PERIOD_SECONDS} seconds ago")
             _refuse_if_one_is_active(order, using=using)
             run = ask_for_run(_request(order, delay_seconds=delay_seconds), using=using)
@@ -108,6 +153,11 @@ def ask_for_scheduled_run(
         return None
     logger.info("run %d is asked for by the schedule; it begins in %d s", run.pk, delay_seconds)
     return run
+
+
+def _night_began(now: datetime, *, hour: int) -> datetime:
+    today = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    return today if today <= now else today - timedelta(days=1)
 
 
 def _request(order: ScheduledRun, *, delay_seconds: int) -> RunRequest:
