@@ -4,7 +4,7 @@
 They look at the database only where Django asks for that: ``migrate`` and ``check --database``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core import checks
@@ -12,7 +12,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from lms_integration.conf import history_days, tombstone_days, writes_platform_history
+from lms_integration.conf import (
+    bulk_lanes,
+    history_days,
+    nightly_hour,
+    run_days,
+    tombstone_days,
+    writes_platform_history,
+)
 from lms_integration.deploy_rules import Problem, find_problems
 from lms_integration.deployment import AskedFor, deploy_settings, excess_right_problems
 from lms_integration.fields import MYSQL_KEY_COLLATION
@@ -58,7 +65,14 @@ def check_databases(
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """Return which of our settings cannot be used."""
     messages: list[checks.CheckMessage] = []
-    for read, check_id in ((tombstone_days, "overview.E005"), (history_days, "overview.E006")):
+    readers: dict[str, Callable[[], object]] = {
+        "overview.E005": tombstone_days,
+        "overview.E006": history_days,
+        "overview.E070": run_days,
+        "overview.E071": bulk_lanes,
+        "overview.E072": nightly_hour,
+    }
+    for check_id, read in readers.items():
         try:
             read()
         except ImproperlyConfigured as error:

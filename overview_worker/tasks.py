@@ -162,6 +162,7 @@ def keep_house_task() -> None:
     keep_house(
         tombstone_days=tombstone_days(),
         history_days=history_days(),
+        run_days=run_days(),
         announces_changes=announces_changes(),
     )
 

@@ -13,8 +13,10 @@ from rich.console import Console
 from celeryconfig import BROKER_ADDRESS
 from lms_integration.broker import broker_connection, open_connection, shown_url
 from lms_integration.checks import database_messages
+from lms_integration.conf import nightly_hour
 from lms_integration.delete_desk import held_delete_count
 from lms_integration.log_lines import one_line
+from lms_integration.stopped_runs import stopped_runs
 from lms_integration.topology import QueueSight, dead_letter_queue, declare_queues, event_queue
 from overview_worker.bootstrap import dependencies, mongo_conf
 from overview_worker.celery import app
@@ -22,6 +24,7 @@ from overview_worker.commands.base import EXIT_OK, EXIT_PROBLEM, Subcommand
 from overview_worker.commands.deploy_checks import ProcessRole, deploy_problems
 from overview_worker.errors import ModulestoreUnavailable
 from overview_worker.modulestore.mongo import connect, short
+from overview_worker.store.operator_schedule import is_run_scheduled, is_schedule_installed
 
 TIMEOUT_SECONDS = 3
 
@@ -180,6 +183,28 @@ def _check_deletes() -> str:
     return "none is held"
 
 
+def _check_runs() -> str:
+    try:
+        stopped = stopped_runs()
+    except (DatabaseError, InterfaceError) as error:
+        raise Ailment(f"{error}") from error
+    if stopped:
+        raise Ailment("; ".join(run.sentence for run in stopped))
+    return "none is paused or has failed"
+
+
+def _check_nightly_run() -> str:
+    """Say who asks for the nightly run; that nobody does may be what is wanted."""
+    if is_schedule_installed():
+        try:
+            is_on = is_run_scheduled()
+        except (DatabaseError, InterfaceError) as error:
+            raise Ailment(f"{error}. Run: python manage.py migrate") from error
+        return "by the schedule in the admin" if is_on else "none: no periodic task asks for it"
+    hour = nightly_hour()
+    return "none: OVERVIEW_NIGHTLY_HOUR is None" if hour is None else f"by beat, from {hour}:00 UTC"
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
     "overview database": _check_database,
     "tables": _check_tables,
@@ -188,6 +213,8 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "broker": _check_broker,
     "workers": _check_workers,
     "deletes": _check_deletes,
+    "rebuild runs": _check_runs,
+    "nightly run": _check_nightly_run,
 }
 
 COMMAND = Subcommand(

@@ -22,6 +22,7 @@ from lms_integration.models import (
     OverviewState,
     OverviewTombstone,
 )
+from lms_integration.stopped_runs import StoppedRun, stopped_runs
 from lms_integration.topology import DEAD_LETTER_QUEUE_NAME
 from overview_worker.commands.base import EXIT_OK, EXIT_PROBLEM, Subcommand, print_json
 from overview_worker.queue_depths import queue_depths
@@ -49,8 +50,10 @@ is in the queues.
 Then how soon publishes became visible in the last day and in 30 days, the last late ones with their
 reasons, and what the inspector found last.
 
+And rebuild runs that are paused or have failed: the nightly run waits for them, or may fail likewise.
+
 Exit code 0: healthy. 1: a course has been waiting for more than a minute, deletes wait for a person's
-word, or the broker is away.
+word, a run of all courses has been standing still for more than a day, or the broker is away.
 """
 
 
@@ -67,6 +70,7 @@ class PipelineStatus:
     oldest_dirty_seconds: float
     held_back_count: int
     held_delete_count: int  #: wait for a person's word: overview deletes list
+    stopped_runs: Sequence[StoppedRun]  #: paused or failed: wait for a person's word, too
     freshness: Sequence[Freshness]  #: of a day, and of 30 days
     late_publishes: Sequence[LatePublish]  #: the newest
     inspection: Mapping[str, object] | None  #: the newest pass that ended
@@ -93,10 +97,12 @@ def _status() -> PipelineStatus:
     dirty = dirt()
     queues, broker_error = _queues()
     held_deletes = held_delete_count()
+    stopped = stopped_runs()
     return PipelineStatus(
         healthy=broker_error is None
         and dirty.oldest_seconds <= MAX_DIRTY_AGE_SECONDS
-        and not held_deletes,
+        and not held_deletes
+        and not any(run.is_overdue for run in stopped),
         course_count=CourseOverview.objects.count(),
         deleted_count=OverviewTombstone.objects.count(),
         degraded_count=OverviewState.objects.exclude(degradations=[]).count(),
@@ -105,6 +111,7 @@ def _status() -> PipelineStatus:
         oldest_dirty_seconds=dirty.oldest_seconds,
         held_back_count=dirty.held_back_count,
         held_delete_count=held_deletes,
+        stopped_runs=stopped,
         freshness=[freshness(hours=hours) for hours in FRESHNESS_HOURS],
         late_publishes=late_publishes(limit=SHOWN_LATE_PUBLISHES),
         inspection=OverviewInspection.objects.filter(finished_at__isnull=False)
@@ -141,6 +148,8 @@ def _table(status: PipelineStatus) -> Table:
         **dict(_inspection_lines(status)),
     }.items():
         table.add_row(name, str(value))
+    for stopped in status.stopped_runs:
+        table.add_row(f"rebuild run {stopped.run}", stopped.sentence)
     for origin, figures in status.dead_letters.items():
         age = f", the oldest {figures.oldest_seconds:.0f} s old" if figures.count else ""
         table.add_row(f"dead letters, {origin}", f"{figures.count}{age}")

@@ -1,4 +1,4 @@
-"""What is thrown away after its time: old tombstones, and old notes of the inspector. In pages."""
+"""What is thrown away after its time: old tombstones, runs, and notes of the inspector. In pages."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ from lms_integration.sql_roles import LEARNER_TABLES
 from overview_worker.store.change_retention import purge_changes
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.jobs import take_slot
+from overview_worker.store.run_retention import purge_runs
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def keep_house(
     tombstone_days: int,
     history_days: int,
     announces_changes: bool,
+    run_days: int = 90,
     using: str = DEFAULT_DB_ALIAS,
 ) -> HouseReport | None:
     """Throw away what is too old; None if another beat's run has begun within a day.
@@ -64,6 +66,7 @@ def keep_house(
             return None
         _delete_notes(using)
         purge_changes(days=history_days, announces=announces_changes, using=using)
+        purge_runs(days=run_days, using=using)
         return purge_tombstones(days=tombstone_days, using=using)
 
 

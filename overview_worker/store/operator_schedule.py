@@ -132,6 +132,15 @@ def make_nightly_entry(*, using: str = DEFAULT_DB_ALIAS) -> bool:
     return True
 
 
+def is_run_scheduled(*, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Return whether any entry asks for runs.
+
+    Raises:
+        django.db.DatabaseError: the tables are not there.
+    """
+    return bool(_entries(using).filter(enabled=True, task=ASK_FOR_FULL_RUN).exists())
+
+
 def _due_entry(row: Any) -> DueEntry:
     if row.task != ASK_FOR_FULL_RUN:
         raise ValueError(f"only {ASK_FOR_FULL_RUN} may be scheduled here, not {row.task}")

@@ -1,5 +1,7 @@
 """Rebuild runs as operators have them: asked for in SQL, worked on by the bulk workers' processes."""
 
+import time
+
 import pytest
 
 from dev.authoring.author import SplitAuthor
@@ -29,6 +31,8 @@ from tests.acceptance.processes import Pipeline, wait_for, wait_for_row
 pytestmark = pytest.mark.django_db(transaction=True)
 
 COUNT = 300
+#: So soon after a word the workers have left a run alone.
+STOP_SECONDS = 2.0
 
 
 def publish(author: SplitAuthor, count: int = COUNT) -> list[str]:
@@ -97,7 +101,9 @@ def test_a_run_stops_and_goes_on_by_a_word(pipeline: Pipeline, author: SplitAuth
 
     for stop in (pause_run, cancel_run):
         stop(run_id)
+        began = time.monotonic()
         wait_for(lambda: is_left_alone(run_id), what="the courses at hand")
+        assert time.monotonic() - began < STOP_SECONDS
         stopped = done_count(row(run_id))
         assert stopped < COUNT
         resume_run(run_id)
