@@ -59,6 +59,8 @@ class RunRequest:
     delay_seconds: int = 0  #: until it begins, by the database's clock
     lane_count: int | None = None  #: ranges that are worked on at a time; None: as the settings say
     token: str | None = None  #: makes asking again with the same one mean the same run
+    #: Builder and schema of the release whose workers alone may have a part in it.
+    versions: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +92,7 @@ def ask_for_run(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> Overvi
     _refuse_a_second_time(request, using=using)
     keys = sorted(set(request.course_keys))
     expected = estimate(request, using=using)
+    builder, schema = request.versions or (None, None)
     try:
         with transaction.atomic(using=using):
             run = OverviewRebuildRun.objects.using(using).create(
@@ -107,6 +110,8 @@ def ask_for_run(request: RunRequest, *, using: str = DEFAULT_DB_ALIAS) -> Overvi
                 request_token=request.token,
                 estimated_count=expected.course_count,
                 estimated_seconds=expected.seconds,
+                builder_version=builder,
+                schema_version=schema,
                 total_count=len(keys) if keys else None,
                 not_before=_later(request.delay_seconds),
                 created_at=DatabaseNow(),

@@ -78,7 +78,7 @@ _PUBLISHER_RIGHTS: Mapping[str, Rights] = {
 _SIGNALLER_RIGHTS: Mapping[str, Rights] = {
     "overview_change": (
         "SELECT",
-        "UPDATE (`signalled_at`, `signal_attempts`, `signal_retry_at`, `signal_error`)",
+        "UPDATE (`signalled_at`, `signal_attempts`, `signal_retry_at`, `signal_told`, `signal_error`)",
     ),
     "overview_job": ("SELECT", "INSERT", "UPDATE"),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
@@ -154,7 +155,7 @@ def make_dependencies(
         return CurrentVersions(
             builder=OWN_VERSIONS.builder,
             schema=OWN_VERSIONS.schema,
-            are_enforced=rebuilds_other_versions(own=OWN_VERSIONS, target=target()),
+            are_enforced=rebuilds_other_versions(own=OWN_VERSIONS, target=target.asked_anew()),
         )
 
     return Dependencies(
@@ -191,6 +192,7 @@ def make_dependencies(
             rebuild=rebuild,
             versions=versions,
             worker=store_conf.worker,
+            time_up=(SoftTimeLimitExceeded,),
         ),
         target=target,
     )

@@ -9,6 +9,10 @@ MODULESTORE_TROUBLE = ("MongoDB did not answer", "course index in SQL")
 STORE_TROUBLE = "overview database"
 
 
+#: In the reason of every course whose key the overview table takes for another course's.
+COLLISION_WORDS = "which its collation cannot tell apart"
+
+
 class OverviewError(Exception):
     """Base of the pipeline's own errors."""
 

@@ -181,7 +181,10 @@ class InspectionStore(Protocol):
         ...
 
     def is_rebuilding_all(self) -> bool:
-        """Return whether a run over all courses is planned or running."""
+        """Return whether rows of other versions are left to a run, or to who stopped it.
+
+        A run over all courses is planned, running or paused, or the upgrade was cancelled or failed.
+        """
         ...
 
     def find_held(self) -> Mapping[str, bool]:

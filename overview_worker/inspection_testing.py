@@ -81,7 +81,7 @@ class InMemoryInspectionStore:
         }
 
     def is_rebuilding_all(self) -> bool:
-        """Return whether a run over all courses is planned or running."""
+        """Return whether rows of other versions are left to a run, or to who stopped it."""
         return self.rebuilding_all
 
     def find_dirty(self, course_keys: Sequence[str]) -> set[str]:

@@ -86,7 +86,8 @@ class Inspector:
     def versions(self) -> CurrentVersions:
         """Return which versions rows are to be of, and whether this release is to see to that now.
 
-        It is not while a run over all courses does: what an upgrade has to rebuild is no fault.
+        It is not while a run over all courses does, or while an upgrade is stopped: what that has to
+        rebuild is no fault.
         """
         is_target = rebuilds_other_versions(own=self.current.versions, target=self.target())
         enforced = is_target and not self.store.is_rebuilding_all()

@@ -29,7 +29,13 @@ from overview_worker.documents import (
     PublishedCourse,
     PublishedPointer,
 )
-from overview_worker.errors import MalformedCourse, PermanentError, RetryableError, RowRefused
+from overview_worker.errors import (
+    COLLISION_WORDS,
+    MalformedCourse,
+    PermanentError,
+    RetryableError,
+    RowRefused,
+)
 from overview_worker.ports import (
     Change,
     HoldRemoval,
@@ -456,8 +462,8 @@ def _hash_of(values: object) -> str:
 def _collision(course: LockedCourse) -> RowRefused:
     return RowRefused(
         course.course_key,
-        f"the overview table already has {course.state.collides_with}, which its collation cannot "
-        "tell apart; rename one of the courses or give the key column a binary collation",
+        f"the overview table already has {course.state.collides_with}, {COLLISION_WORDS}; rename one "
+        "of the courses or give the key column a binary collation",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from overview_worker.documents import PublishedPointer
 from overview_worker.inspection_ports import InspectedCourse, Sight
+from overview_worker.versions import RowVersions
 
 
 class RunScope(StrEnum):
@@ -42,6 +43,9 @@ class RunState(StrEnum):
 
 #: A lane that has broken down so often without moving on fails its run: it is not one course's fault.
 CRASH_LIMIT = 10
+#: So many tasks in a row have to run out of time at the same place before that counts as a breakdown: a
+#: server that freezes takes a task's time as well as a course that never ends.
+TIMEOUT_LIMIT = 3
 #: A worker that has not been heard of for so long, in seconds, is thought dead. Longer than a task may
 #: take; whoever was only slow counts nothing.
 TAKE_OVER_SECONDS = 45
@@ -74,6 +78,8 @@ class RunOrder:
     version_below: int | None = None
     rate: float | None = None  #: courses rebuilt in a second, at most
     asked_by: str = ""
+    #: The release whose workers alone may have a part in it: an upgrade's.
+    versions: RowVersions | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +102,17 @@ class RunSight:
     wait_seconds: float = 0.0  #: until its rate, or whoever asked, allows it to go on
     idle_seconds: float = 0.0  #: since anything of it was claimed or counted
     waiting_for: str = ""
+    target: RowVersions | None = None  #: what rows are to be of now; None where nobody has said
+
+    @property
+    def only_for(self) -> RowVersions | None:
+        """The release whose workers alone may go on with it now; None for all.
+
+        What rewrites rows is for the target, whichever that is: others would leave its rows alone.
+        """
+        if self.order.versions is None and self.order.depth in (RunDepth.OLD, RunDepth.REWRITE):
+            return self.target
+        return self.order.versions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,6 +325,22 @@ class RunStore(Protocol):
 
     def note_crash(self, run_id: int, *, lane: int, worker: str, error: str) -> None:
         """Count an unforeseen error, and release the lane; with ``CRASH_LIMIT`` of them the run fails."""
+        ...
+
+    def note_timeout(self, run_id: int, *, lane: int, worker: str, error: str) -> None:
+        """Release the lane of a worker whose time ran out; the ``TIMEOUT_LIMIT``-th is a breakdown.
+
+        They are counted until something of the range is reported. Whatever the worker was in the middle
+        of, its connection is not used any more.
+        """
+        ...
+
+    def leave_lane(self, run_id: int, *, lane: int, reason: str) -> None:
+        """Have a lane enqueued again at once, unless somebody works on it.
+
+        For a worker that may have no part in the run. ``reason`` is noted as what it waits for, unless
+        others have moved it within ``ENQUEUED_SECONDS``.
+        """
         ...
 
     def finish(self, run_id: int) -> bool:

@@ -13,6 +13,7 @@ from overview_worker.run_ports import (
     ENQUEUED_SECONDS,
     MOVING_STATES,
     TAKE_OVER_SECONDS,
+    TIMEOUT_LIMIT,
     WAITING_PUBLISH_MS,
     Checkpoint,
     Claim,
@@ -24,6 +25,7 @@ from overview_worker.run_ports import (
     Tally,
 )
 from overview_worker.testing import InMemoryCourse, InMemoryOverviewStore
+from overview_worker.versions import RowVersions
 
 
 @dataclass(kw_only=True, slots=True)
@@ -39,6 +41,7 @@ class InMemoryLane:
     heard_at: float | None = None
     enqueued_at: float | None = None
     crash_count: int = 0
+    timeout_count: int = 0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -75,6 +78,7 @@ class InMemoryRunStore:
     def __init__(self, store: InMemoryOverviewStore) -> None:
         self._store = store
         self.runs: dict[int, InMemoryRun] = {}
+        self.target: RowVersions | None = None
 
     def ask(self, order: RunOrder) -> InMemoryRun:
         """Write down a run, as ``rebuild_desk`` does."""
@@ -136,7 +140,7 @@ class InMemoryRunStore:
         if not until_key:
             return None
         own.stage, own.after_key, own.until_key = at.stage, at.after_key, until_key
-        own.crash_count = 0
+        own.crash_count = own.timeout_count = 0
         return self._hold(run, own, worker=worker)
 
     def report(self, claim: Claim, tally: Tally, *, up_to: str) -> RunSight | None:
@@ -148,6 +152,7 @@ class InMemoryRunStore:
         lane = run.lanes[claim.lane]
         self._count(run, tally)
         lane.after_key, lane.crash_count = up_to, min(lane.crash_count, 1)
+        lane.timeout_count = 0
         lane.heard_at = self._now
         if run.state is not RunState.RUNNING:
             lane.heard_at = lane.enqueued_at = None
@@ -176,6 +181,33 @@ class InMemoryRunStore:
         if own.worker in ("", worker):
             self._note_crash(run, own, error)
             own.worker, own.heard_at = "", self._now
+
+    def note_timeout(self, run_id: int, *, lane: int, worker: str, error: str) -> None:
+        """Release the lane of a worker whose time ran out; the ``TIMEOUT_LIMIT``-th is a breakdown."""
+        self._fail_while_out()
+        run = self.runs.get(run_id)
+        if run is None:
+            return
+        own = run.lanes.setdefault(lane, InMemoryLane(number=lane))
+        if own.worker not in ("", worker):
+            return
+        own.timeout_count += 1
+        own.worker, own.heard_at = "", self._now
+        if own.timeout_count >= TIMEOUT_LIMIT:
+            own.timeout_count = 0
+            self._note_crash(run, own, error)
+
+    def leave_lane(self, run_id: int, *, lane: int, reason: str) -> None:
+        """Have a lane enqueued again at once, unless somebody works on it."""
+        self._fail_while_out()
+        run = self.runs.get(run_id)
+        if run is None or run.state not in MOVING_STATES:
+            return
+        own = run.lanes.setdefault(lane, InMemoryLane(number=lane))
+        if not own.worker:
+            own.enqueued_at = own.heard_at = None
+        if run.begun_at is None or self._now - run.progressed_at > ENQUEUED_SECONDS:
+            run.waiting_for = reason
 
     def finish(self, run_id: int) -> bool:
         """Note that a run is done, if nothing of it is left; return whether it is."""
@@ -273,6 +305,7 @@ class InMemoryRunStore:
             wait_seconds=max(0.0, run.not_before - self._now),
             idle_seconds=self._now - run.progressed_at,
             waiting_for=run.waiting_for,
+            target=self.target,
         )
 
     def _waits(self, course: InMemoryCourse) -> bool:

@@ -11,13 +11,13 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from overview_worker.errors import RetryableError
 from overview_worker.inspection_ports import CurrentVersions, Sight
 from overview_worker.inspector import NEEDS_REWRITE, finding_of
 from overview_worker.ports import RebuildCause
-from overview_worker.rebuild import RebuildDepth, RebuildOutcome, RebuildReport
+from overview_worker.rebuild import OWN_VERSIONS, RebuildDepth, RebuildOutcome, RebuildReport
 from overview_worker.run_ports import (
     MOVING_STATES,
     Checkpoint,
@@ -36,6 +36,7 @@ from overview_worker.run_ports import (
     Tally,
 )
 from overview_worker.run_steps import StepCutter, StepSize, WantedCourse
+from overview_worker.versions import RowVersions
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +64,14 @@ class RebuildRuns:
     store: RunStore
     pages: RunPages
     rebuild: Rebuild
-    versions: Callable[[], CurrentVersions]  #: which a row is to be of
+    versions: Callable[[], CurrentVersions]  #: which a row is to be of; asked anew for each range
     worker: str  #: names the process
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     step_size: StepSize = field(default_factory=StepSize)
+    own: RowVersions = OWN_VERSIONS  #: what ``rebuild`` makes
+    #: Raised where a task's time is up, in whatever it was doing.
+    time_up: tuple[type[Exception], ...] = ()
 
     def work(self, run_id: int, lane: int, *, seconds: float, takes_over: bool = False) -> bool:
         """Work on one lane of a run for about so long; return whether somebody has to go on with it.
@@ -86,6 +90,12 @@ class RebuildRuns:
         )
         try:
             return work.run()
+        except self.time_up as error:
+            # A server that froze takes a task's time too: no course's fault before it comes again.
+            logger.warning("run %d: lane %d ran out of time", run_id, lane)
+            with suppress(RetryableError):
+                work.note_timeout(f"{type(error).__name__}: {error}")
+            return True
         except Exception as error:
             with suppress(RetryableError):
                 work.note_crash(f"{type(error).__name__}: {error}")
@@ -179,6 +189,12 @@ class _Slice:
             self.run_id, lane=self._held_lane, worker=self.worker, error=error
         )
 
+    def note_timeout(self, error: str) -> None:
+        """Leave the rest of the range that it has, and count that its time ran out."""
+        self.runs.store.note_timeout(
+            self.run_id, lane=self._held_lane, worker=self.worker, error=error
+        )
+
     @property
     def _held_lane(self) -> int:
         return self.lane if self.holds is None else self.holds
@@ -189,9 +205,13 @@ class _Slice:
         sight = store.look(self.run_id)
         if sight is None or sight.state not in MOVING_STATES:
             return False
+        if not sight.is_begun and sight.wait_seconds > 0:
+            return False
+        if not self._may_have_part(sight):
+            reason = f"workers of {sight.only_for}; these are of {self.runs.own}"
+            store.leave_lane(self.run_id, lane=self.lane, reason=reason)
+            return False
         if not sight.is_begun:
-            if sight.wait_seconds > 0:
-                return False
             store.begin(self.run_id, total_count=self.runs.pages.count(sight.order))
             return True
         found = store.take_open(
@@ -208,6 +228,10 @@ class _Slice:
             return False
         self._claim_next(sight)
         return True
+
+    def _may_have_part(self, sight: RunSight) -> bool:
+        """Whether rows that workers of this release write are what the run is for."""
+        return sight.only_for in (None, self.runs.own)
 
     def _claim_next(self, sight: RunSight) -> None:
         at = sight.checkpoint
@@ -239,7 +263,7 @@ class _Slice:
 
     def _work_on(self, sight: RunSight, claim: Claim, *, page: RunPage | None) -> None:
         """Do a range, step by step; it is left where it is when time is up or the run stops."""
-        order, current = sight.order, self.runs.versions()
+        order, current = sight.order, self._versions_for(sight)
         self.holds = claim.lane
         after_key, crash_count = claim.after_key, claim.crash_count
         while after_key != claim.until_key:
@@ -275,11 +299,18 @@ class _Slice:
             page = None
         self.holds = None
 
+    def _versions_for(self, sight: RunSight) -> CurrentVersions:
+        """Return which versions rows are to be of; a run for this release rebuilds all others."""
+        current = self.runs.versions()
+        return replace(current, are_enforced=current.are_enforced or sight.only_for is not None)
+
     def _may_step(self, sight: RunSight) -> bool:
         """Wait for the rate, and for publishes; return whether the run goes on and there is time."""
         runs = self.runs
         began = runs.now()
         while sight.state is RunState.RUNNING and runs.now() < self.deadline:
+            if not self._may_have_part(sight):
+                return False
             if sight.wait_seconds > 0:
                 runs.sleep(min(_LOOK_SECONDS, sight.wait_seconds))
             elif self._gives_way(sight):

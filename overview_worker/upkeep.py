@@ -6,9 +6,16 @@ meanwhile. A setting that rows depend on has the rows built again that it affect
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from overview_worker.upkeep_ports import UpkeepStore, Value, WatchedSetting
+from overview_worker.upkeep_ports import (
+    BlockedRows,
+    UpgradeAttempt,
+    UpgradeStanding,
+    UpkeepStore,
+    Value,
+    WatchedSetting,
+)
 from overview_worker.versions import RowVersions, Target, is_to_be_raised
 from overview_worker.watched_settings import affected_rows
 
@@ -20,6 +27,11 @@ PERIOD_SECONDS = 20
 #: A change has to be seen unchanged for so long, so that a deployment whose processes are restarted one
 #: after the other does not ask for a run each time that an old one looks.
 SETTLED_SECONDS = 60
+#: After a run of an upgrade has failed, the next is asked for so much later: doubled from the first to
+#: the last with each failure.
+RETRY_SECONDS = (60, 3600)
+#: Rows that cannot be built are named one by one up to so many of a kind; the rest is counted.
+NAMED_ROWS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +41,14 @@ class UpgradeProgress:
     own: RowVersions
     target: Target | None
     counts: Mapping[RowVersions, int]  #: live rows by version
+    #: Of those that are not at the target, the rows that cannot be built.
+    blocked: BlockedRows = field(default_factory=BlockedRows)
+    attempt: UpgradeAttempt = field(default_factory=UpgradeAttempt)
+
+    @property
+    def wanted(self) -> RowVersions:
+        """The target; this release's own versions where there is none."""
+        return self.own if self.target is None else self.target.versions
 
     @property
     def total_count(self) -> int:
@@ -38,23 +58,51 @@ class UpgradeProgress:
     @property
     def current_count(self) -> int:
         """Live rows of the target version; of this release's own where there is no target."""
-        versions = self.own if self.target is None else self.target.versions
-        return self.counts.get(versions, 0)
+        return self.counts.get(self.wanted, 0)
+
+    @property
+    def buildable_count(self) -> int:
+        """Live rows that are at the target or can be built."""
+        return max(self.current_count, self.total_count - self.blocked.count)
 
     @property
     def share(self) -> float:
-        """From 0 to 1; 1 where there are no rows."""
-        return self.current_count / self.total_count if self.total_count else 1.0
+        """Of the rows that can be built, from 0 to 1; 1 where there are none."""
+        return self.current_count / self.buildable_count if self.buildable_count else 1.0
 
     @property
     def is_complete(self) -> bool:
-        """Whether every row is at the target."""
-        return self.current_count == self.total_count
+        """Whether every row that can be built is at the target.
+
+        What could not be built before is not given up while a run is about to try it.
+        """
+        is_tried = self.blocked.count and self.attempt.standing is UpgradeStanding.UNDER_WAY
+        return self.current_count == self.buildable_count and not is_tried
+
+    @property
+    def retry_in_seconds(self) -> float | None:
+        """When a run is asked for in place of one that failed; None where none failed last."""
+        if self.attempt.standing is not UpgradeStanding.FAILED:
+            return None
+        return max(0.0, retry_seconds(self.attempt) - self.attempt.ended_seconds)
 
 
 def upgrade_progress(store: UpkeepStore, own: RowVersions) -> UpgradeProgress:
     """Return how far rows are at the target."""
-    return UpgradeProgress(own=own, target=store.target(), counts=store.row_counts())
+    target = store.target()
+    return UpgradeProgress(
+        own=own,
+        target=target,
+        counts=store.row_counts(),
+        blocked=store.blocked_rows(own if target is None else target.versions, named=NAMED_ROWS),
+        attempt=store.last_upgrade(),
+    )
+
+
+def retry_seconds(attempt: UpgradeAttempt) -> float:
+    """Return how long after a failed run the next one is asked for."""
+    first, last = RETRY_SECONDS
+    return float(min(last, first * 2 ** min(attempt.failure_count - 1, 20)))
 
 
 def make_target(
@@ -84,7 +132,7 @@ def keep_up(
         logger.info("rows are to be of %s from now on", own)
         target = Target(versions=own)
         store.set_target(target, set_by="upkeep")
-    if target is not None and target.versions == own and not store.upgrade_is_asked_for():
+    if target is not None and target.versions == own and _is_to_be_asked(store.last_upgrade()):
         run = _ask_for_upgrade(store, own, asked_by="", rate=None)
         runs += [] if run is None else [run]
     changed = store.settings_seen(settings)
@@ -97,12 +145,24 @@ def keep_up(
     return runs
 
 
+def _is_to_be_asked(attempt: UpgradeAttempt) -> bool:
+    """Whether upkeep asks for a run: never in place of one that a person has cancelled."""
+    match attempt.standing:
+        case UpgradeStanding.NOT_ASKED:
+            return True
+        case UpgradeStanding.FAILED:
+            return attempt.ended_seconds >= retry_seconds(attempt)
+    return False
+
+
 def _ask_for_upgrade(
     store: UpkeepStore, own: RowVersions, *, asked_by: str, rate: float | None
 ) -> int | None:
     if all(versions == own for versions in store.row_counts()):
         return None
-    return store.ask_for_upgrade(reason=f"rows are to be of {own}", asked_by=asked_by, rate=rate)
+    return store.ask_for_upgrade(
+        own, reason=f"rows are to be of {own}", asked_by=asked_by, rate=rate
+    )
 
 
 def _apply_change(store: UpkeepStore, setting: WatchedSetting, old: Value) -> int | None:

@@ -39,6 +39,8 @@ class OverviewChange(models.Model):
     #: Times that a receiver failed, and when the signals are sent again; NULL means at once.
     signal_attempts = models.PositiveSmallIntegerField(default=0)
     signal_retry_at = models.DateTimeField(null=True)
+    #: ``{signal: [receivers that have taken it]}``, module and name of each, while others failed.
+    signal_told = models.JSONField(null=True)
     #: Which receiver failed last, and why; the signals were given up if ``signalled_at`` is set.
     signal_error = models.CharField(max_length=500, default="", blank=True)
 

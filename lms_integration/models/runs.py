@@ -71,6 +71,9 @@ class OverviewRebuildRun(models.Model):
     asked_from = models.CharField(max_length=10, choices=RunOrigin.choices)
     reason = models.CharField(max_length=500, default="", blank=True)
     rate = models.FloatField(null=True, blank=True)  #: courses rebuilt in a second, at most
+    #: The release whose workers alone may have a part in it, of an upgrade; NULL is any.
+    builder_version = models.PositiveIntegerField(null=True, blank=True)
+    schema_version = models.PositiveIntegerField(null=True, blank=True)
     lane_count = models.PositiveSmallIntegerField(default=2)  #: chunks that are worked on at a time
     state = models.CharField(max_length=10, choices=RunState.choices, default=RunState.PLANNED)
     #: Why it does not move just now, though it runs: a server is away, publishes wait.
@@ -134,6 +137,9 @@ class OverviewRebuildLane(models.Model):
     enqueued_at = models.DateTimeField(null=True)  #: when it was handed to the bulk workers last
     #: Breakdowns since the range has moved.
     crash_count = models.PositiveSmallIntegerField(default=0)
+    #: Times in a row that a task ran out of time with nothing reported. The default is the database's
+    #: too, for workers of the release before that still make lanes while this one is rolled out.
+    timeout_count = models.PositiveSmallIntegerField(default=0, db_default=0)
     worker = models.CharField(max_length=150, default="", blank=True)
 
     class Meta:

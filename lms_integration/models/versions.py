@@ -2,6 +2,9 @@
 
 from django.db import models
 
+#: The key of the only row of ``OverviewTarget``.
+TARGET_ID = 1
+
 
 class OverviewTarget(models.Model):
     """One row: the builder and the schema that rows are to be of.
@@ -10,7 +13,7 @@ class OverviewTarget(models.Model):
     differ by their version only.
     """
 
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    id = models.PositiveSmallIntegerField(primary_key=True, default=TARGET_ID)
     builder_version = models.PositiveIntegerField()
     schema_version = models.PositiveIntegerField()
     #: Set by hand, by a roll-back: a newer release that runs does not raise it again.

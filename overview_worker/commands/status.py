@@ -26,6 +26,10 @@ from lms_integration.stopped_runs import StoppedRun, stopped_runs
 from lms_integration.topology import DEAD_LETTER_QUEUE_NAME
 from overview_worker.commands.base import EXIT_OK, EXIT_PROBLEM, Subcommand, print_json
 from overview_worker.queue_depths import queue_depths
+from overview_worker.rebuild import OWN_VERSIONS
+from overview_worker.store.conf import StoreConf
+from overview_worker.store.upkeep_store import DjangoUpkeepStore
+from overview_worker.upkeep import upgrade_progress
 
 CONNECT_TIMEOUT_SECONDS = 3.0
 #: The spans of the figures of freshness.
@@ -47,7 +51,8 @@ Show how many courses there are, how many wait for a rebuild and for how long, w
 letters of each origin with the age of the oldest, the changes that wait to be announced, and how much
 is in the queues.
 
-Then how soon publishes became visible in the last day and in 30 days, the last late ones with their
+Then how far rows are at the version that they are to be of, and whether an upgrade to it was stopped or
+failed (overview upgrade says more); how soon publishes became visible in the last day and in 30 days, the last late ones with their
 reasons, and what the inspector found last.
 
 And rebuild runs that are paused or have failed: the nightly run waits for them, or may fail likewise.
@@ -75,6 +80,7 @@ class PipelineStatus:
     late_publishes: Sequence[LatePublish]  #: the newest
     inspection: Mapping[str, object] | None  #: the newest pass that ended
     announcements: OutboxFigures  #: changes that wait to be announced
+    upgrade: Mapping[str, object]  #: how far rows are at the target: overview upgrade
     dead_letters: Mapping[str, OriginFigures]  #: by origin, for every origin there is
     queues: Mapping[str, int | None]  #: messages ready; None: there is no such queue
     broker_error: str | None  #: why the queues are not known
@@ -119,10 +125,25 @@ def _status() -> PipelineStatus:
         .values(*_INSPECTION_FIELDS)
         .first(),
         announcements=outbox_figures(),
+        upgrade=_upgrade(),
         dead_letters={origin.value: figures for origin, figures in dead_letter_figures().items()},
         queues=queues,
         broker_error=broker_error,
     )
+
+
+def _upgrade() -> Mapping[str, object]:
+    store = DjangoUpkeepStore(StoreConf(builder_version=OWN_VERSIONS.builder))
+    progress = upgrade_progress(store, OWN_VERSIONS)
+    return {
+        "target": str(progress.wanted),
+        "share": round(progress.share, 6),
+        "is_complete": progress.is_complete,
+        "blocked_count": progress.blocked.count,
+        "standing": progress.attempt.standing.value,
+        "error": progress.attempt.error,
+        "retry_in_seconds": progress.retry_in_seconds,
+    }
 
 
 def _queues() -> tuple[Mapping[str, int | None], str | None]:
@@ -144,6 +165,7 @@ def _table(status: PipelineStatus) -> Table:
         "held back after a fault": status.held_back_count,
         "deletes that wait for a word": status.held_delete_count,
         "changes to announce": _announcements_line(status.announcements),
+        "rows at the target": _upgrade_line(status.upgrade),
         **dict(_freshness_lines(status)),
         **dict(_inspection_lines(status)),
     }.items():
@@ -165,6 +187,15 @@ def _announcements_line(figures: OutboxFigures) -> str:
         return f"{figures.waiting_count}, announcing is off"
     age = f", the oldest {figures.oldest_seconds:.0f} s old" if figures.waiting_count else ""
     return f"{figures.waiting_count}{age}"
+
+
+def _upgrade_line(upgrade: Mapping[str, object]) -> str:
+    if upgrade["is_complete"]:
+        left = f", without {upgrade['blocked_count']} that cannot be built"
+        return f"all, {upgrade['target']}{left if upgrade['blocked_count'] else ''}"
+    why = f": {upgrade['error']}" if upgrade["error"] else ""
+    share = min(99.9, float(str(upgrade["share"])) * 100)
+    return f"{share:.1f} %, {upgrade['target']}; upgrade {upgrade['standing']}{why}"
 
 
 def _freshness_lines(status: PipelineStatus) -> Iterator[tuple[str, str]]:

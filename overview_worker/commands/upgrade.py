@@ -1,15 +1,18 @@
 """``overview upgrade``: are all rows of this release? Bring them to it, or back to it."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from django.core.management.base import CommandError
 from rich.console import Console
 
+from lms_integration.log_lines import one_line
 from lms_integration.models import OverviewRebuildRun, RunOrigin
 from lms_integration.rebuild_desk import active_runs, cancel_run
 from overview_worker.bootstrap import dependencies
 from overview_worker.commands.base import (
+    EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_PROBLEM,
     EXIT_USAGE,
@@ -25,8 +28,10 @@ from overview_worker.commands.run_carrying_out import (
     screen_of,
     watch_and_report,
 )
+from overview_worker.commands.run_watching import shown_seconds
 from overview_worker.rebuild import OWN_VERSIONS
 from overview_worker.upkeep import UpgradeProgress, make_target, upgrade_progress
+from overview_worker.upkeep_ports import BlockedKind, UpgradeStanding
 from overview_worker.versions import RowVersions
 
 DESCRIPTION = """\
@@ -43,7 +48,13 @@ that is not the target leaves rows alone that differ by their version only.
                                   newer workers that still run do not make themselves the target again
                                   until somebody says --start with them
 
-Exit code 0: every row is of the target. 1: some are not (yet), or the run had failures. 2: called wrongly.
+A row that cannot be built (what is published is faulty, or a removal is held or refused) keeps its
+version, is named with its reason, and counts for nothing. Only workers of the target's release have a
+part in its run. A run that is cancelled stays so until --start; in place of one that failed another is
+asked for after a minute, and later each time it fails again.
+
+Exit code 0: every row that can be built is of the target, or with --no-wait the run is asked for. 1: some
+are not (yet). 2: called wrongly. 130: Ctrl-C ended the watching before it was known.
 """
 
 
@@ -87,7 +98,11 @@ def _run(arguments: Namespace, console: Console) -> int:
     begin_soon(run, screen)
     if arguments.no_wait:
         return EXIT_OK
-    return watch_and_report(run, manner, console)
+    # The run is told beside: what counts is whether all rows are of the target now.
+    watched = watch_and_report(run, replace(manner, as_json=False), screen)
+    if watched == EXIT_INTERRUPTED:
+        return watched
+    return _show(upgrade_progress(store, OWN_VERSIONS), arguments, console)
 
 
 def _refuse_wrong_way(progress: UpgradeProgress, arguments: Namespace) -> None:
@@ -128,22 +143,54 @@ def _lines(progress: UpgradeProgress, run: OverviewRebuildRun | None) -> list[st
         lines.append(f"target: {target.versions}{pinned}")
     # Never 100 % while a row is missing.
     share = 100.0 if progress.is_complete else min(99.9, progress.share * 100)
+    which = "that can be built " if progress.blocked.count else ""
     lines.append(
-        f"{share:.1f} % of the rows are of it: {progress.current_count} of {progress.total_count}"
+        f"{share:.1f} % of the rows {which}are of it: "
+        f"{progress.current_count} of {progress.buildable_count}"
     )
     lines += [
         f"  {versions}: {count}"
         for versions, count in sorted(progress.counts.items(), reverse=True)
     ]
+    lines += _blocked_lines(progress)
     if run is not None:
-        lines.append(f"run {run.pk} is {run.state}: overview runs watch {run.pk}")
+        waits = f", waits ({run.waiting_for})" if run.waiting_for else ""
+        lines.append(f"run {run.pk} is {run.state}{waits}: overview runs watch {run.pk}")
     elif not progress.is_complete:
         lines.append(_advice(progress))
     return lines
 
 
+def _blocked_lines(progress: UpgradeProgress) -> Iterator[str]:
+    """Yield the rows that cannot be built, each with its reason, and what can be done about them."""
+    for kind, count in progress.blocked.counts.items():
+        yield f"{kind} rows that stay as they are: {count} ({_REMEDIES[kind]})"
+        named = [row for row in progress.blocked.named if row.kind is kind]
+        for row in named:
+            reason = row.reason.removeprefix(f"{row.course_key}: ")
+            yield f"  {row.course_key}{': ' if reason else ''}{one_line(reason)}"
+        if count > len(named):
+            yield f"  and {count - len(named)} more"
+
+
+_REMEDIES = {
+    BlockedKind.FAULTY: "see overview explain COURSE; tried again when they are published",
+    BlockedKind.COLLIDING: "rename one of the two courses",
+    BlockedKind.HELD: "gone from the course index; allow or refuse it: overview deletes",
+    BlockedKind.REFUSED: "gone from the course index, and somebody has said that they stay",
+}
+
+
 def _advice(progress: UpgradeProgress) -> str:
-    target = progress.target
+    target, attempt = progress.target, progress.attempt
+    if progress.retry_in_seconds is not None:
+        return (
+            f"run {attempt.number} failed, the {attempt.failure_count}. in a row: {attempt.error}; the "
+            f"next one is asked for in {shown_seconds(progress.retry_in_seconds)}, or now: "
+            "overview upgrade --start"
+        )
+    if attempt.standing is UpgradeStanding.CANCELLED:
+        return f"run {attempt.number} was cancelled; to go on: overview upgrade --start"
     if target is None or target.versions == progress.own:
         return "no run is under way: overview upgrade --start"
     if target.versions > progress.own:
@@ -164,7 +211,17 @@ def _as_json(progress: UpgradeProgress, run: OverviewRebuildRun | None) -> dict[
         "total_count": progress.total_count,
         "current_count": progress.current_count,
         "share": round(progress.share, 6),
+        "buildable_count": progress.buildable_count,
         "is_complete": progress.is_complete,
+        "blocked": {kind.value: count for kind, count in progress.blocked.counts.items()},
+        "blocked_rows": [
+            {"course_key": row.course_key, "kind": row.kind.value, "reason": row.reason}
+            for row in progress.blocked.named
+        ],
+        "upgrade": progress.attempt.standing.value,
+        "failure_count": progress.attempt.failure_count,
+        "error": progress.attempt.error,
+        "retry_in_seconds": progress.retry_in_seconds,
         "rows": [
             {**_versions(versions), "count": count}
             for versions, count in sorted(progress.counts.items(), reverse=True)

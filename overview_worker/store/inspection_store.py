@@ -18,9 +18,13 @@ from lms_integration.models import (
     OverviewRemoval,
     OverviewState,
     OverviewSuspect,
+    OverviewTarget,
     RemovalStatus,
+    RunOrigin,
     RunState,
 )
+from lms_integration.models.versions import TARGET_ID
+from lms_integration.rebuild_desk import ACTIVE_STATES
 from overview_worker.inspection_ports import (
     InspectedCourse,
     InspectionReport,
@@ -116,10 +120,23 @@ class DjangoInspectionStore:
             }
 
     def is_rebuilding_all(self) -> bool:
-        """Return whether a run over all courses is planned or running."""
+        """Return whether rows of other versions are left to a run, or to who stopped it."""
         with errors_translated(self._connection):
-            runs = OverviewRebuildRun.objects.using(self._conf.using).filter(full_slot=1)
-            return bool(runs.filter(state__in=(RunState.PLANNED, RunState.RUNNING)).exists())
+            runs = OverviewRebuildRun.objects.using(self._conf.using)
+            if runs.filter(full_slot=1, state__in=ACTIVE_STATES).exists():
+                return True
+            targets = OverviewTarget.objects.using(self._conf.using)
+            target = targets.filter(pk=TARGET_ID).first()
+            if target is None:
+                return False
+            upgrades = runs.filter(
+                asked_from=RunOrigin.UPGRADE,
+                created_at__gte=target.set_at,
+                builder_version=target.builder_version,
+                schema_version=target.schema_version,
+            )
+            last = upgrades.order_by("-pk").values_list("state", flat=True).first()
+            return last in (RunState.CANCELLED, RunState.FAILED)
 
     def find_held(self) -> Mapping[str, bool]:
         """Return the courses whose removal was held, and whether it still waits for a word."""

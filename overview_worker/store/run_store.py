@@ -7,16 +7,24 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Subquery
 
 from lms_integration.database_clock import DatabaseNow, now_sql
 from lms_integration.events import RebuildRequested
 from lms_integration.marks import CourseMark, mark_courses
-from lms_integration.models import OverviewRebuildLane, OverviewRebuildRun, OverviewRunFailure
+from lms_integration.models import (
+    OverviewRebuildLane,
+    OverviewRebuildRun,
+    OverviewRunFailure,
+    OverviewTarget,
+)
+from lms_integration.models.versions import TARGET_ID
 from overview_worker.run_ports import (
     CRASH_LIMIT,
     ENQUEUED_SECONDS,
     MOVING_STATES,
     TAKE_OVER_SECONDS,
+    TIMEOUT_LIMIT,
     WAITING_PUBLISH_MS,
     Checkpoint,
     Claim,
@@ -33,6 +41,7 @@ from overview_worker.run_ports import (
 from overview_worker.store.conf import StoreConf
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.mark_statements import storable
+from overview_worker.versions import RowVersions
 
 #: Longest reason of a failure that is kept, in characters.
 REASON_LENGTH = 2000
@@ -61,8 +70,7 @@ class DjangoRunStore:
         """Return a run as it is now; None without one."""
         self._renew_lost_connection()
         with errors_translated(self._connection):
-            rows = self._runs().filter(pk=run_id).annotate(database_now=DatabaseNow())
-            row = rows.first()
+            row = self._rows_of(run_id).first()
             return None if row is None else self._sight(row)
 
     def begin(self, run_id: int, *, total_count: int) -> None:
@@ -122,7 +130,7 @@ class DjangoRunStore:
             if not until_key:
                 return None
             own.stage, own.after_key, own.until_key = at.stage.value, at.after_key, until_key
-            own.crash_count = 0
+            own.crash_count = own.timeout_count = 0
             return self._hold(run, own, worker=worker)
 
     def report(self, claim: Claim, tally: Tally, *, up_to: str) -> RunSight | None:
@@ -135,7 +143,7 @@ class DjangoRunStore:
                 return None
             self._count(run, tally)
             lane.after_key = up_to
-            lane.crash_count = min(lane.crash_count, 1)
+            lane.crash_count, lane.timeout_count = min(lane.crash_count, 1), 0
             lane.heard_at = run.database_now
             if not _is_running(run):
                 lane.heard_at = lane.enqueued_at = None
@@ -166,6 +174,36 @@ class DjangoRunStore:
             own.claimed_at, own.worker, own.heard_at = None, "", run.database_now
             own.save(using=self._conf.using)
             self._fail_of_crashes(run, own.crash_count, error)
+
+    def note_timeout(self, run_id: int, *, lane: int, worker: str, error: str) -> None:
+        """Release the lane of a worker whose time ran out; the ``TIMEOUT_LIMIT``-th is a breakdown."""
+        if not self._connection.in_atomic_block:
+            self._connection.close()  # it may have come in the middle of a statement
+        with self._locked(run_id) as run:
+            if run is None:
+                return
+            own = self._lane(run_id, lane)
+            if own.worker not in ("", worker):
+                return
+            own.timeout_count += 1
+            if own.timeout_count >= TIMEOUT_LIMIT:
+                own.timeout_count = 0
+                own.crash_count += 1
+            own.claimed_at, own.worker, own.heard_at = None, "", run.database_now
+            own.save(using=self._conf.using)
+            self._fail_of_crashes(run, own.crash_count, error)
+
+    def leave_lane(self, run_id: int, *, lane: int, reason: str) -> None:
+        """Have a lane enqueued again at once, unless somebody works on it."""
+        with self._locked(run_id) as run:
+            if run is None or run.state not in MOVING_STATES:
+                return
+            own = self._lane(run_id, lane)
+            if own.claimed_at is None:
+                own.enqueued_at = own.heard_at = None
+                own.save(using=self._conf.using)
+            if run.progressed_at is None or not _is_recent(run.progressed_at, run.database_now):
+                self._update(run, waiting_for=storable(reason))
 
     def finish(self, run_id: int) -> bool:
         """Note that a run is done, if nothing of it is left; return whether it is."""
@@ -326,10 +364,23 @@ class DjangoRunStore:
         """Lock a run for a transaction; None without one, or if it is locked and one is not patient."""
         self._renew_lost_connection()
         with errors_translated(self._connection), transaction.atomic(using=self._conf.using):
-            rows = self._runs().filter(pk=run_id).annotate(database_now=DatabaseNow())
+            rows = self._rows_of(run_id)
             if self._connection.features.has_select_for_update:
                 rows = rows.select_for_update(skip_locked=not is_patient)
             yield rows.first()
+
+    def _rows_of(self, run_id: int) -> Any:
+        """Return a run with the database's time, and with what rows are to be of now."""
+        target = OverviewTarget.objects.using(self._conf.using).filter(pk=TARGET_ID)
+        return (
+            self._runs()
+            .filter(pk=run_id)
+            .annotate(
+                database_now=DatabaseNow(),
+                target_builder=Subquery(target.values("builder_version")),
+                target_schema=Subquery(target.values("schema_version")),
+            )
+        )
 
     def _lanes(self, run_id: int) -> list[OverviewRebuildLane]:
         return list(OverviewRebuildLane.objects.using(self._conf.using).filter(run_id=run_id))
@@ -376,6 +427,7 @@ def _sight(run: Any, *, course_keys: tuple[str, ...]) -> RunSight:
             version_below=run.version_below,
             rate=run.rate,
             asked_by=run.asked_by,
+            versions=_versions(run.builder_version, run.schema_version),
         ),
         state=RunState(run.state),
         checkpoint=_checkpoint(run),
@@ -383,7 +435,14 @@ def _sight(run: Any, *, course_keys: tuple[str, ...]) -> RunSight:
         wait_seconds=_seconds_until(run.not_before, run.database_now),
         idle_seconds=max(0.0, -_seconds(run.progressed_at, run.database_now)),
         waiting_for=run.waiting_for,
+        target=_versions(run.target_builder, run.target_schema),
     )
+
+
+def _versions(builder: int | None, schema: int | None) -> RowVersions | None:
+    if builder is None or schema is None:
+        return None
+    return RowVersions(builder=builder, schema=schema)
 
 
 def _checkpoint(run: Any) -> Checkpoint:
@@ -401,7 +460,11 @@ def _is_free(lane: OverviewRebuildLane, now: datetime, *, worker: str) -> bool:
 
 def _is_quiet(lane: OverviewRebuildLane, now: datetime) -> bool:
     moments = [moment for moment in (lane.heard_at, lane.enqueued_at) if moment is not None]
-    return all(-_seconds(moment, now) > ENQUEUED_SECONDS for moment in moments)
+    return not any(_is_recent(moment, now) for moment in moments)
+
+
+def _is_recent(moment: datetime, now: datetime) -> bool:
+    return -_seconds(moment, now) <= ENQUEUED_SECONDS
 
 
 def _is_due(run: Any) -> bool:
@@ -417,7 +480,7 @@ def _is_running(run: Any) -> bool:
 def _empty(lane: OverviewRebuildLane) -> None:
     lane.after_key = lane.until_key = lane.worker = ""
     lane.claimed_at = None
-    lane.crash_count = 0
+    lane.crash_count = lane.timeout_count = 0
 
 
 def _seconds(moment: datetime | None, now: datetime) -> float:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -15,23 +16,50 @@ from lms_integration.models import (
     CourseOverview,
     OverviewDependency,
     OverviewRebuildRun,
+    OverviewRemoval,
     OverviewState,
     OverviewTarget,
+    RemovalStatus,
     RunDepth,
     RunOrigin,
     RunScope,
     RunState,
 )
-from lms_integration.rebuild_desk import MAX_NAMED_COURSES, RunRefused, RunRequest, ask_for_run
+from lms_integration.models.versions import TARGET_ID
+from lms_integration.rebuild_desk import (
+    ACTIVE_STATES,
+    MAX_NAMED_COURSES,
+    RunRefused,
+    RunRequest,
+    ask_for_run,
+    cancel_run,
+)
+from overview_worker.errors import COLLISION_WORDS
 from overview_worker.store.conf import StoreConf
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.jobs import take_slot
-from overview_worker.upkeep_ports import AffectedRows, AskedRun, Value, WatchedSetting
+from overview_worker.upkeep_ports import (
+    AffectedRows,
+    AskedRun,
+    BlockedKind,
+    BlockedRow,
+    BlockedRows,
+    UpgradeAttempt,
+    UpgradeStanding,
+    Value,
+    WatchedSetting,
+)
 from overview_worker.versions import RowVersions, Target
 
-_TARGET_ID = 1
 #: A release that is rolled out or back is noticed so late; what is built meanwhile is put right.
 REMEMBER_SECONDS = 5.0
+
+
+_STANDINGS = {
+    RunState.DONE.value: UpgradeStanding.DONE,
+    RunState.CANCELLED.value: UpgradeStanding.CANCELLED,
+    RunState.FAILED.value: UpgradeStanding.FAILED,
+}
 
 
 class DjangoUpkeepStore:
@@ -49,7 +77,7 @@ class DjangoUpkeepStore:
     def target(self) -> Target | None:
         """Return what rows are to be of; None where nobody has said."""
         with errors_translated(self._connection):
-            row = self._rows(OverviewTarget).filter(pk=_TARGET_ID).first()
+            row = self._rows(OverviewTarget).filter(pk=TARGET_ID).first()
         if row is None:
             return None
         versions = RowVersions(builder=row.builder_version, schema=row.schema_version)
@@ -59,7 +87,7 @@ class DjangoUpkeepStore:
         """Write down what rows are to be of."""
         with errors_translated(self._connection):
             self._rows(OverviewTarget).update_or_create(
-                pk=_TARGET_ID,
+                pk=TARGET_ID,
                 defaults={
                     "builder_version": target.versions.builder,
                     "schema_version": target.versions.schema,
@@ -72,30 +100,61 @@ class DjangoUpkeepStore:
     def row_counts(self) -> Mapping[RowVersions, int]:
         """Return how many live rows there are of each version."""
         with errors_translated(self._connection):
-            live = self._rows(OverviewState).filter(deleted=False).exclude(source_version="")
-            groups = live.values_list("builder_version", "schema_version").annotate(Count("pk"))
+            groups = (
+                self._live_rows()
+                .values_list("builder_version", "schema_version")
+                .annotate(Count("pk"))
+            )
             return {
                 RowVersions(builder=builder, schema=schema): count
                 for builder, schema, count in groups.order_by()
             }
 
-    def upgrade_is_asked_for(self) -> bool:
-        """Whether a run has been asked for since the target was set, and was not cancelled."""
+    def blocked_rows(self, versions: RowVersions, *, named: int) -> BlockedRows:
+        """Return the live rows of other versions that cannot be built, up to ``named`` of each kind."""
         with errors_translated(self._connection):
-            target = self._rows(OverviewTarget).filter(pk=_TARGET_ID).first()
+            kinds = self._blocked_by_kind(versions)
+            counts = {kind: rows.count() for kind, rows in kinds.items()}
+            return BlockedRows(
+                counts={kind: count for kind, count in counts.items() if count},
+                named=[
+                    BlockedRow(course_key=key, kind=kind, reason=fault or "")
+                    for kind, rows in kinds.items()
+                    if counts[kind]
+                    for key, fault in rows.order_by("course_key").values_list("pk", "fault")[:named]
+                ],
+            )
+
+    def last_upgrade(self) -> UpgradeAttempt:
+        """Return how the upgrade to the target stands: the runs since it was set."""
+        with errors_translated(self._connection):
+            target = self._rows(OverviewTarget).filter(pk=TARGET_ID).first()
             if target is None:
-                return False
-            runs = self._rows(OverviewRebuildRun).filter(asked_from=RunOrigin.UPGRADE)
-            return bool(
-                runs.filter(created_at__gte=target.set_at)
-                .exclude(state__in=(RunState.FAILED, RunState.CANCELLED))
-                .exists()
+                return UpgradeAttempt()
+            runs = self._rows(OverviewRebuildRun).filter(
+                asked_from=RunOrigin.UPGRADE,
+                created_at__gte=target.set_at,
+                builder_version=target.builder_version,
+                schema_version=target.schema_version,
+            )
+            last = runs.annotate(database_now=DatabaseNow()).order_by("-pk").first()
+            if last is None:
+                return UpgradeAttempt()
+            ended = last.finished_at or last.database_now
+            return UpgradeAttempt(
+                standing=_STANDINGS.get(last.state, UpgradeStanding.UNDER_WAY),
+                number=last.pk,
+                failure_count=runs.filter(state=RunState.FAILED).count(),
+                ended_seconds=max(0.0, (last.database_now - ended).total_seconds()),
+                error=last.error,
             )
 
     def ask_for_upgrade(
-        self, *, reason: str, asked_by: str = "", rate: float | None = None
+        self, versions: RowVersions, *, reason: str, asked_by: str = "", rate: float | None = None
     ) -> int | None:
-        """Ask for a run over all courses that rebuilds those of another version; return its number."""
+        """Ask for a run over all courses that rebuilds those of other versions; return its number."""
+        with errors_translated(self._connection):
+            self._give_up_other_upgrades(versions)
         return self._ask(
             RunRequest(
                 scope=RunScope.ALL,
@@ -104,6 +163,7 @@ class DjangoUpkeepStore:
                 asked_by=asked_by,
                 reason=reason,
                 rate=rate,
+                versions=(versions.builder, versions.schema),
             )
         ).number
 
@@ -159,6 +219,37 @@ class DjangoUpkeepStore:
                 value=dict(setting.value), seen_value={}, seen_at=None, changed_at=DatabaseNow()
             )
 
+    def _live_rows(self) -> Any:
+        return self._rows(OverviewState).filter(deleted=False).exclude(source_version="")
+
+    def _blocked_by_kind(self, versions: RowVersions) -> Mapping[BlockedKind, Any]:
+        other = self._live_rows().exclude(
+            builder_version=versions.builder, schema_version=versions.schema
+        )
+        removals = self._rows(OverviewRemoval)
+        held, refused = (
+            removals.filter(status=status).values("course_key")
+            for status in (RemovalStatus.HELD, RemovalStatus.REFUSED)
+        )
+        is_gone = Q(course_key__in=held) | Q(course_key__in=refused)
+        faulty = other.filter(fault__isnull=False).exclude(is_gone)
+        return {
+            BlockedKind.FAULTY: faulty.exclude(fault__contains=COLLISION_WORDS),
+            BlockedKind.COLLIDING: faulty.filter(fault__contains=COLLISION_WORDS),
+            BlockedKind.HELD: other.filter(course_key__in=held),
+            BlockedKind.REFUSED: other.filter(course_key__in=refused),
+        }
+
+    def _give_up_other_upgrades(self, versions: RowVersions) -> None:
+        """Cancel them: nobody may be left to work on them, and they are in the way."""
+        runs = self._rows(OverviewRebuildRun).filter(
+            asked_from=RunOrigin.UPGRADE, state__in=ACTIVE_STATES
+        )
+        for run in runs:
+            if (run.builder_version, run.schema_version) != (versions.builder, versions.schema):
+                with suppress(RunRefused):  # it is done meanwhile
+                    cancel_run(run.pk, using=self._conf.using)
+
     def _ask(self, request: RunRequest) -> AskedRun:
         with errors_translated(self._connection):
             try:
@@ -209,9 +300,18 @@ class RememberedTarget:
         Raises:
             StoreUnavailable: the database did not answer.
         """
-        now = time.monotonic()
-        if self._asked_at is None or now - self._asked_at > REMEMBER_SECONDS:
-            target = self._store.target()
-            self._versions = None if target is None else target.versions
-            self._asked_at = now
+        if self._asked_at is None or time.monotonic() - self._asked_at > REMEMBER_SECONDS:
+            return self.asked_anew()
+        return self._versions
+
+    def asked_anew(self) -> RowVersions | None:
+        """Return it as it is now, and remember that.
+
+        Raises:
+            StoreUnavailable: the database did not answer.
+        """
+        asked_at = time.monotonic()
+        target = self._store.target()
+        self._versions = None if target is None else target.versions
+        self._asked_at = asked_at
         return self._versions

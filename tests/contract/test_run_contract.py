@@ -28,6 +28,7 @@ from overview_worker.run_ports import (
     CRASH_LIMIT,
     ENQUEUED_SECONDS,
     TAKE_OVER_SECONDS,
+    TIMEOUT_LIMIT,
     Checkpoint,
     Claim,
     Failure,
@@ -564,6 +565,81 @@ def test_too_many_crashes_at_one_place_fail_the_run(harness):
     assert harness.error(run_id) == (
         f"broke down {CRASH_LIMIT} times at the same place, the last time: a bug"
     )
+
+
+def test_a_worker_whose_time_is_up_leaves_its_range_and_that_is_no_crash(harness):
+    run_id = begun(harness)
+    claim = claimed(harness, run_id)
+
+    harness.runs.note_timeout(run_id, lane=0, worker="one", error="time up")
+
+    assert harness.runs.take_open(run_id, lane=0, worker="two") == replace(claim, chunk=2)
+
+
+def test_a_place_where_time_is_up_again_and_again_counts_as_a_crash(harness):
+    run_id = begun(harness)
+    claimed(harness, run_id)
+
+    for _ in range(TIMEOUT_LIMIT - 1):
+        harness.runs.note_timeout(run_id, lane=0, worker="one", error="time up")
+    before = harness.runs.take_open(run_id, lane=0, worker="one")
+    harness.runs.note_timeout(run_id, lane=0, worker="one", error="time up")
+    after = harness.runs.take_open(run_id, lane=0, worker="one")
+
+    assert (before.crash_count, after.crash_count) == (0, 1)
+
+
+def test_progress_forgets_that_time_was_up(harness):
+    run_id = begun(harness)
+    claim = claimed(harness, run_id)
+    for number in range(TIMEOUT_LIMIT + 1):
+        harness.runs.report(claim, Tally(written=1), up_to=KEYS[number % 2])
+        harness.runs.note_timeout(run_id, lane=0, worker="one", error="time up")
+        claim = harness.runs.take_open(run_id, lane=0, worker="one")
+
+    assert claim.crash_count == 0
+
+
+def test_another_worker_s_lane_is_not_released_by_a_timeout(harness):
+    run_id = begun(harness)
+    claimed(harness, run_id)
+
+    harness.runs.note_timeout(run_id, lane=0, worker="two", error="time up")
+
+    assert harness.runs.take_open(run_id, lane=0, worker="two") is Standstill.TAKEN
+
+
+# --- Runs of one release
+
+
+def test_a_lane_that_is_left_to_others_is_enqueued_again_at_once_and_the_run_says_why(harness):
+    run_id = harness.ask()
+    harness.runs.take_idle_lanes()
+    assert harness.runs.take_idle_lanes() == []
+
+    harness.runs.leave_lane(run_id, lane=0, reason="workers of another release")
+
+    assert harness.runs.take_idle_lanes() == [(run_id, 0)]
+    assert harness.runs.look(run_id).waiting_for == "workers of another release"
+
+
+def test_a_lane_that_somebody_works_on_is_not_enqueued_by_who_leaves_it(harness):
+    run_id = begun(harness)
+    claimed(harness, run_id)
+
+    harness.runs.leave_lane(run_id, lane=0, reason="workers of another release")
+
+    assert (run_id, 0) not in harness.runs.take_idle_lanes()
+    assert harness.runs.look(run_id).waiting_for == ""
+
+
+def test_a_run_that_is_over_is_not_said_to_wait(harness):
+    run_id = begun(harness)
+    harness.set_state(run_id, RunState.DONE)
+
+    harness.runs.leave_lane(run_id, lane=0, reason="workers of another release")
+
+    assert harness.runs.look(run_id).waiting_for == ""
 
 
 # --- The end

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pymongo import MongoClient
@@ -20,6 +21,7 @@ from lms_integration.models import (
     CourseOverview,
     OverviewMark,
     OverviewProjection,
+    OverviewRebuildLane,
     OverviewRebuildRun,
     OverviewRunFailure,
     OverviewState,
@@ -37,6 +39,7 @@ from lms_integration.rebuild_desk import (
     done_count,
     progress_of,
 )
+from overview_worker.rebuild import RebuildReport
 from overview_worker.run_steps import STEP_LENGTH, StepSize
 from tests.inspection_scene import Site, made_site
 from tests.race_scene import PATIENCE_SECONDS, Crew
@@ -227,6 +230,27 @@ def test_a_course_that_cannot_be_read_is_listed_and_stops_nothing(site: Site):
     failure = OverviewRunFailure.objects.get()
     assert (failure.course_key, failure.outcome) == (key(2), "faulty")
     assert "enrollment_start" in failure.reason
+
+
+def test_a_task_that_celery_stops_for_its_time_leaves_its_courses_to_the_next(site: Site):
+    site.create(*[key(number) for number in range(5)])
+    run_id = asked(depth=RunDepth.REWRITE)
+    frozen = [True]
+
+    def rebuild(*args: Any) -> RebuildReport:
+        if frozen:
+            frozen.clear()
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                raise SoftTimeLimitExceeded
+        return site.adapters.runs.rebuild(*args)
+
+    goes_on = replace(site.adapters.runs, rebuild=rebuild).work(run_id, 0, seconds=5)
+    crash_counts = set(OverviewRebuildLane.objects.values_list("crash_count", flat=True))
+    replace(site.adapters.runs, rebuild=rebuild).run_here(run_id)
+
+    assert (goes_on, crash_counts) == (True, {0})
+    assert counts(run_id) == {"total": 5, "written": 5}
 
 
 def test_a_second_run_of_all_courses_is_refused_until_the_first_is_over(site: Site):

@@ -18,11 +18,17 @@ from overview_worker.errors import ModulestoreUnavailable, StoreUnavailable
 from overview_worker.inspection_testing import CURRENT
 from overview_worker.ports import RebuildCause
 from overview_worker.queueing import TEND_RUNS, WORK_ON_RUN
-from overview_worker.rebuild import RebuildDepth, RebuildReport, rebuild_overviews
+from overview_worker.rebuild import (
+    OWN_VERSIONS,
+    RebuildDepth,
+    RebuildReport,
+    rebuild_overviews,
+)
 from overview_worker.run_pages import MergedPages
 from overview_worker.run_ports import (
     CRASH_LIMIT,
     TAKE_OVER_SECONDS,
+    TIMEOUT_LIMIT,
     RunDepth,
     RunOrder,
     RunScope,
@@ -32,6 +38,7 @@ from overview_worker.run_steps import STEP_LENGTH, STEP_SECONDS
 from overview_worker.run_testing import InMemoryRun, InMemoryRunStore, InMemoryStoredPages
 from overview_worker.runs import (
     CRASHES_OF_ONE_COURSE,
+    FIRST_STEP_LENGTH,
     LANE_HERE,
     PAGE_LENGTH,
     PATIENCE_SECONDS,
@@ -39,6 +46,7 @@ from overview_worker.runs import (
     tend,
 )
 from overview_worker.testing import InMemoryModulestore, InMemoryOverviewStore
+from overview_worker.versions import RowVersions
 
 RUN = 1
 SLICE = 10.0
@@ -128,6 +136,7 @@ class Site:
             worker=worker,
             now=lambda: self.store.seconds,
             sleep=self.store.pass_time,
+            time_up=(_TimeUp,),
         )
 
     def work(self, lane: int = 0, *, seconds: float = SLICE) -> bool:
@@ -417,6 +426,108 @@ def test_a_bug_that_is_no_course_s_fault_fails_the_run_and_says_what(site: Site)
 
 def _raise_bug(**_: object) -> Any:
     raise ZeroDivisionError("a bug")
+
+
+# --- Time that runs out
+
+
+class _TimeUp(Exception):
+    """What a task's time limit raises, wherever it is."""
+
+
+def test_a_task_whose_time_is_up_once_costs_its_courses_nothing(site: Site):
+    site.fill(60)
+    frozen = [True]
+
+    def freeze_once(keys: Sequence[str]) -> None:
+        if frozen and key(33) in keys:
+            frozen.clear()
+            raise _TimeUp
+
+    site.before_rebuild = freeze_once
+    run = site.ask()
+
+    site.finish(run)
+
+    assert run.counts == {"written": 60}
+    assert max(len(keys) for keys in site.rebuilds) > 1
+    assert not [keys for keys in site.rebuilds if len(keys) == 1]
+
+
+def test_a_course_that_never_ends_is_listed_and_stops_nothing(site: Site):
+    site.fill(60)
+    time_ups = []
+
+    def never_end(keys: Sequence[str]) -> None:
+        if key(33) in keys:
+            time_ups.append(keys)
+            raise _TimeUp
+
+    site.before_rebuild = never_end
+    run = site.ask()
+
+    site.finish(run)
+
+    assert run.counts == {"written": 59, "failed": 1}
+    assert run.counted.failures[key(33)].outcome == "crashed"
+    assert len(time_ups) == CRASHES_OF_ONE_COURSE * TIMEOUT_LIMIT
+
+
+def test_a_task_whose_time_is_up_is_followed_by_another(site: Site):
+    site.fill(10)
+    site.before_rebuild = _raise_time_up
+    site.ask()
+
+    assert site.work() is True
+
+
+def _raise_time_up(_: object) -> None:
+    raise _TimeUp
+
+
+# --- Runs of one release
+
+
+NEWER = RowVersions(builder=9, schema=9)
+
+
+def test_a_run_of_another_release_is_left_to_its_workers(site: Site):
+    site.fill(10)
+    run = site.ask(versions=NEWER)
+
+    goes_on = site.work()
+
+    assert not goes_on
+    assert (run.state, run.counts) == (RunState.PLANNED, {})
+    assert run.waiting_for == f"workers of {NEWER}; these are of {OWN_VERSIONS}"
+    assert site.enqueued() == [(RUN, 0), (RUN, 1)]
+
+
+def test_a_release_that_becomes_the_target_in_the_middle_has_the_rest(site: Site):
+    site.fill(100)
+    site.run_store.target = OWN_VERSIONS
+    run = site.ask(RunDepth.REWRITE)
+
+    def retarget(_: object) -> None:
+        site.run_store.target = NEWER
+
+    site.before_rebuild = retarget
+    goes_on = site.work()
+
+    assert not goes_on
+    assert run.counts == {"written": FIRST_STEP_LENGTH}
+    assert run.state is RunState.RUNNING
+
+
+def test_an_upgrade_rebuilds_rows_of_other_versions_whatever_a_worker_remembers(site: Site):
+    site.fill(10)
+    outdated = replace(CURRENT, builder=CURRENT.builder + 1, are_enforced=False)
+    run = site.ask(RunDepth.STALE, versions=OWN_VERSIONS)
+
+    replace(site.engine(), versions=lambda: outdated).run_here(RUN)
+
+    assert sum(len(keys) for keys in site.rebuilds) == 10
+    assert run.state is RunState.DONE
 
 
 # --- Servers that are away

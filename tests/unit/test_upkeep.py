@@ -6,8 +6,24 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from overview_worker.builder.settings import BuilderSettings, ImageSetSettings
-from overview_worker.upkeep import SETTLED_SECONDS, keep_up, make_target, upgrade_progress
-from overview_worker.upkeep_ports import AffectedRows, AskedRun, Value, WatchedSetting
+from overview_worker.upkeep import (
+    RETRY_SECONDS,
+    SETTLED_SECONDS,
+    keep_up,
+    make_target,
+    retry_seconds,
+    upgrade_progress,
+)
+from overview_worker.upkeep_ports import (
+    AffectedRows,
+    AskedRun,
+    BlockedKind,
+    BlockedRows,
+    UpgradeAttempt,
+    UpgradeStanding,
+    Value,
+    WatchedSetting,
+)
 from overview_worker.versions import RowVersions, Target
 from overview_worker.watched_settings import (
     EVERYBODY,
@@ -29,7 +45,8 @@ class InMemoryUpkeepStore:
     rows: dict[RowVersions, int] = field(default_factory=dict)
     the_target: Target | None = None
     set_by: str = ""
-    asked_since: bool = False
+    attempt: UpgradeAttempt = field(default_factory=UpgradeAttempt)
+    blocked: BlockedRows = field(default_factory=BlockedRows)
     full_run_in_the_way: bool = False
     seconds: float = 0.0
     affects_rows: bool = True
@@ -45,21 +62,24 @@ class InMemoryUpkeepStore:
         return self.the_target
 
     def set_target(self, target: Target, *, set_by: str) -> None:
-        self.the_target, self.set_by, self.asked_since = target, set_by, False
+        self.the_target, self.set_by, self.attempt = target, set_by, UpgradeAttempt()
 
     def row_counts(self) -> Mapping[RowVersions, int]:
         return self.rows
 
-    def upgrade_is_asked_for(self) -> bool:
-        return self.asked_since
+    def blocked_rows(self, versions: RowVersions, *, named: int) -> BlockedRows:
+        return self.blocked
+
+    def last_upgrade(self) -> UpgradeAttempt:
+        return self.attempt
 
     def ask_for_upgrade(
-        self, *, reason: str, asked_by: str = "", rate: float | None = None
+        self, versions: RowVersions, *, reason: str, asked_by: str = "", rate: float | None = None
     ) -> int | None:
         if self.full_run_in_the_way:
             return None
         self.upgrades.append(reason)
-        self.asked_since = True
+        self.attempt = UpgradeAttempt(standing=UpgradeStanding.UNDER_WAY, number=len(self.upgrades))
         return len(self.upgrades)
 
     def ask_for_build(self, affected: AffectedRows, *, reason: str) -> AskedRun:
@@ -177,6 +197,49 @@ def test_progress_is_complete_with_the_last_row(store):
     store.rows = {OWN: 4}
 
     assert upgrade_progress(store, OWN).is_complete
+
+
+def test_rows_that_cannot_be_built_do_not_keep_it_from_being_complete(store):
+    store.the_target, store.rows = Target(versions=OWN), {OLD: 3, OWN: 7}
+    store.blocked = BlockedRows(counts={BlockedKind.FAULTY: 2, BlockedKind.HELD: 1})
+
+    progress = upgrade_progress(store, OWN)
+
+    assert (progress.buildable_count, progress.share, progress.is_complete) == (7, 1.0, True)
+
+
+def test_what_could_not_be_built_before_is_not_given_up_while_a_run_may_try_it(store):
+    store.the_target, store.rows = Target(versions=OWN), {OLD: 1, OWN: 7}
+    store.blocked = BlockedRows(counts={BlockedKind.FAULTY: 1})
+    store.attempt = UpgradeAttempt(standing=UpgradeStanding.UNDER_WAY)
+
+    assert not upgrade_progress(store, OWN).is_complete
+
+
+@pytest.mark.parametrize("raises_target", [True, False])
+def test_a_cancelled_upgrade_stays_so_until_somebody_starts_it(store, raises_target):
+    store.the_target, store.rows = Target(versions=OWN), {OLD: 5}
+    store.attempt = UpgradeAttempt(standing=UpgradeStanding.CANCELLED, ended_seconds=1e6)
+
+    assert look(store, raises_target=raises_target) == []
+
+    assert make_target(store, OWN, pinned=False, set_by="ann") == 1
+
+
+def test_a_failing_upgrade_is_asked_for_later_each_time(store):
+    first, last = RETRY_SECONDS
+    store.the_target, store.rows = Target(versions=OWN), {OLD: 5}
+    waits = []
+    for failures in (1, 2, 3, 500):
+        attempt = UpgradeAttempt(standing=UpgradeStanding.FAILED, failure_count=failures)
+        waits.append(retry_seconds(attempt))
+        store.attempt = replace(attempt, ended_seconds=waits[-1] - 1)
+        assert look(store) == []
+        assert upgrade_progress(store, OWN).retry_in_seconds == 1
+        store.attempt = replace(attempt, ended_seconds=waits[-1])
+        assert len(look(store)) == 1
+
+    assert waits == [first, 2 * first, 4 * first, last]
 
 
 def test_without_rows_there_is_nothing_to_upgrade(store):
