@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
+from celery.beat import ScheduleEntry, Scheduler
+from celery.schedules import schedule
 from kombu import Connection, Producer
 
 from dev.procfile import PROJECT
@@ -128,6 +131,28 @@ def test_messages_that_no_worker_can_read_end_in_the_table(url, worker):
     assert DeadLetter.objects.filter(reason__contains="task overview.no_such_task").exists()
     for letter in DeadLetter.objects.filter(origin="broker"):
         assert "from overview.live: rejected" in letter.reason
+
+
+def test_a_job_of_a_newer_release_s_beat_is_dropped_and_said_so_once(url, worker, tmp_path):
+    beat = Celery("newer", broker=url, set_as_current=False)
+    beat.config_from_object("celeryconfig")
+    job = ScheduleEntry(
+        name="new", task="overview.new_job", schedule=schedule(1), app=beat, options={"queue": LIVE}
+    )
+    scheduler = Scheduler(beat, lazy=True)
+
+    for _ in range(3):
+        scheduler.apply_async(job, advance=False)
+    send(url, [[key("R1")], {}, {}], task="overview.no_such_task")
+
+    # In the order of the queue: by then the jobs before it are dealt with.
+    assert letter_with("overview.no_such_task").origin == "broker"
+    assert DeadLetter.objects.count() == 1
+    with Connection(url) as connection:
+        channel: Any = connection.channel()
+        assert channel.queue_declare(LIVE, passive=True).message_count == 0
+    log = (tmp_path / "misbehaving.log").read_text(errors="replace")
+    assert log.count("overview.new_job is unknown to this release and dropped") == 1
 
 
 def test_a_task_for_no_course_of_ours_is_kept_with_its_arguments(url, worker):
