@@ -1,7 +1,8 @@
 """Sending the signals of what has changed, in a process of the LMS: in order, at least once.
 
 The changes of one course are told one after the other; one whose receiver fails waits and is told
-again, and with it the later changes of its course, but nobody else's. After ``MAX_ATTEMPTS`` it is
+again, to those receivers that have not taken it, and with it the later changes of its course, but nobody
+else's. After ``MAX_ATTEMPTS`` it is
 given up, and the error kept. One process sends at a time: it holds a lease that it renews before each
 change, and another takes over when it has not for ``LEASE_SECONDS``.
 """
@@ -10,12 +11,14 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Q
+from django.dispatch import Signal
 
 from lms_integration.change_history import SIGNAL_JOB
 from lms_integration.change_signals import DueSignal, due_signals, row_of
@@ -24,6 +27,8 @@ from lms_integration.log_lines import one_line
 from lms_integration.models import OverviewChange, OverviewJob
 
 logger = logging.getLogger(__name__)
+#: Where Django's ``send_robust`` puts the traceback of a receiver.
+_django_logger = logging.getLogger("django.dispatch")
 
 #: A holder that has been silent for so long has died, or hangs in a receiver.
 LEASE_SECONDS = 120
@@ -96,11 +101,11 @@ class Signaller:
                     break
                 if change.course_key in behind:
                     continue
-                error = self._tell(change)
-                told += not error
-                if error:
+                telling = self._tell(change)
+                told += not telling.errors
+                if telling.errors:
                     failed += 1
-                    given_up += self._note_failure(change, error)
+                    given_up += self._note_failure(change, telling)
                     behind.add(change.course_key)
         return SignalReport(told_count=told, failed_count=failed, given_up_count=given_up)
 
@@ -115,8 +120,8 @@ class Signaller:
         keys = list(held_up.values_list("course_key", flat=True).distinct())
         return list(waiting.exclude(course_key__in=keys).order_by("id")[:BATCH_SIZE])
 
-    def _tell(self, change: OverviewChange) -> str:
-        """Send a change's signals and mark it; return what went wrong, '' if nothing."""
+    def _tell(self, change: OverviewChange) -> "_Telling":
+        """Send a change's signals to those who have not taken them, and mark it if all have now."""
         rows: list[Any] = []
 
         def overview() -> Any:
@@ -124,23 +129,27 @@ class Signaller:
                 rows.append(row_of(change.course_key))
             return rows[0]
 
-        errors = [
-            error
-            for due in due_signals(change, overview=overview)
-            for error in self._send(change, due)
-        ]
-        if not errors:
+        telling = _Telling(taken=dict(change.signal_told or {}))
+        for due in due_signals(change, overview=overview):
+            self._send(change, due, telling)
+        if not telling.errors:
             self._changes().filter(pk=change.pk).update(signalled_at=DatabaseNow())
-        return "; ".join(errors)
+        return telling
 
-    def _send(self, change: OverviewChange, due: DueSignal) -> list[str]:
+    def _send(self, change: OverviewChange, due: DueSignal, telling: "_Telling") -> None:
+        receivers = telling.receivers_left(due)
+        if not receivers and due.name in telling.taken:
+            return
         self._sent(change, due)
-        errors = []
-        for receiver, answer in due.signal.send_robust(sender=None, **due.arguments):
+        failed: set[str] = set()
+        names: set[str] = set()
+        for receiver, answer in _call(receivers, due):
+            name = _name_of(receiver)
+            names.add(name)
             if isinstance(answer, Exception):
-                name = _name_of(receiver)
-                # The traceback is in Django's own line.
-                errors.append(f"{due.name}: {name}: {type(answer).__name__}: {answer}")
+                failed.add(name)
+                # The traceback is in the line of Django's logger.
+                telling.errors.append(f"{due.name}: {name}: {type(answer).__name__}: {answer}")
                 logger.error(
                     "receiver %s of %s failed for %s: %s: %s",
                     name,
@@ -150,16 +159,18 @@ class Signaller:
                     one_line(str(answer)),
                     extra={"course_key": change.course_key},
                 )
-        return errors
+        # Of several receivers of one name, all or none.
+        telling.taken[due.name] = sorted({*telling.taken.get(due.name, ()), *names} - failed)
 
-    def _note_failure(self, change: OverviewChange, error: str) -> bool:
+    def _note_failure(self, change: OverviewChange, telling: "_Telling") -> bool:
         """Have a change told again later, or give it up; return whether it was given up."""
         attempts = change.signal_attempts + 1
         is_last = attempts >= MAX_ATTEMPTS
         later = DatabaseNow(offset_seconds=RETRY_SECONDS * 2 ** (attempts - 1))
         self._changes().filter(pk=change.pk).update(
             signal_attempts=attempts,
-            signal_error=one_line(error)[:_ERROR_LENGTH],
+            signal_error=one_line("; ".join(telling.errors))[:_ERROR_LENGTH],
+            signal_told=telling.taken,
             signal_retry_at=None if is_last else later,
             **({"signalled_at": DatabaseNow()} if is_last else {}),
         )
@@ -198,6 +209,45 @@ class Signaller:
 
     def _jobs(self) -> Any:
         return OverviewJob.objects.using(self._using).filter(name=SIGNAL_JOB)
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """What came of sending the signals of one change, attempts before included."""
+
+    taken: dict[str, Sequence[str]]  #: ``{signal: names of the receivers that have taken it}``
+    errors: list[str] = field(default_factory=list)  #: of this attempt
+
+    def receivers_left(self, due: DueSignal) -> list[Any]:
+        """Return the receivers that have not taken a signal.
+
+        One that is new since the attempt before, or has another name now, is among them.
+        """
+        taken = self.taken.get(due.name, ())
+        return [each for each in _connected(due.signal) if _name_of(each) not in taken]
+
+
+def _connected(signal: Signal) -> list[Any]:
+    """Return the receivers that ``signal.send`` would call, those that are coroutines last."""
+    live: Any = signal._live_receivers(sender=None)  # two lists, as Django 5 has them
+    plain, coroutines = live
+    return [*plain, *coroutines]
+
+
+def _call(receivers: Iterable[Any], due: DueSignal) -> Iterator[tuple[Any, Any]]:
+    """Call receivers of a signal, each in turn; yield each with its answer, or what it raised.
+
+    Django's ``send_robust`` calls all or none, and itself fails over one that fails and has no
+    ``__qualname__``, as an object that can be called has none.
+    """
+    for receiver in receivers:
+        call = async_to_sync(receiver) if iscoroutinefunction(receiver) else receiver
+        try:
+            answer = call(signal=due.signal, sender=None, **due.arguments)
+        except Exception as error:
+            _django_logger.error("Error calling %s", _name_of(receiver), exc_info=error)
+            answer = error
+        yield receiver, answer
 
 
 def _name_of(receiver: Any) -> str:

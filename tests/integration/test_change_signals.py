@@ -305,6 +305,139 @@ def test_the_other_receivers_of_a_signal_hear_it_all_the_same(signaller, ears):
     assert ears.names == ["IMPORT_COURSE_DETAILS"]
 
 
+class Fleeting:
+    """A receiver of imports that fails so many times, and takes them then."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.calls: list[dict[str, Any]] = []
+
+    def __call__(self, sender: object, **arguments: Any) -> None:
+        self.calls.append({"sender": sender, **arguments})
+        if len(self.calls) <= self.failures:
+            raise ValueError("not yet")
+
+
+class Other(Fleeting):
+    """Another one, by its name."""
+
+
+@pytest.fixture
+def connected() -> Iterator[Callable[[Callable[..., Any]], None]]:
+    made: list[Callable[..., Any]] = []
+
+    def connect(receiver: Callable[..., Any]) -> None:
+        made.append(receiver)
+        change_signals.IMPORT_COURSE_DETAILS.connect(receiver)
+
+    yield connect
+    for receiver in made:
+        change_signals.IMPORT_COURSE_DETAILS.disconnect(receiver)
+
+
+def tell_again(signaller: Signaller, *, times: int) -> None:
+    for _ in range(times):
+        due_now()
+        signaller.tell_waiting()
+
+
+def test_who_has_taken_a_signal_hears_it_once_whoever_else_fails(signaller, ears, connected):
+    failing, other = Fleeting(2), Other(0)
+    connected(failing)
+    connected(other)
+    write()
+
+    signaller.tell_waiting()
+    tell_again(signaller, times=4)
+
+    assert (len(failing.calls), len(other.calls), len(ears.heard)) == (3, 1, 1)
+    assert [call.pop("signal") for call in failing.calls] == [
+        change_signals.IMPORT_COURSE_DETAILS
+    ] * 3
+    assert failing.calls == [{"sender": None, "courserun_key": KEY}] * 3
+    assert untold() == 0
+
+
+def test_the_other_signals_of_a_change_are_not_told_again_either(signaller, ears):
+    write(start=MAY)
+    signaller.tell_waiting()
+    write(start=JUNE, self_paced=True)
+    ears.heard.clear()
+
+    def fail_for_pacing(name: str, _: object) -> None:
+        if name == "COURSE_PACING_CHANGED" and ears.names.count(name) == 1:
+            raise ValueError("not yet")
+
+    ears.fails = fail_for_pacing
+    signaller.tell_waiting()
+    tell_again(signaller, times=2)
+
+    assert ears.names == [
+        "COURSE_START_DATE_CHANGED",
+        "COURSE_PACING_CHANGED",
+        "COURSE_PACING_CHANGED",
+    ]
+    assert untold() == 0
+
+
+def test_a_receiver_that_is_new_when_a_signal_is_told_again_hears_it_too(signaller, connected):
+    connected(Fleeting(1))
+    write()
+    signaller.tell_waiting()
+    new = Other(0)
+    connected(new)
+
+    tell_again(signaller, times=2)
+
+    assert len(new.calls) == 1
+
+
+def test_of_two_receivers_with_one_name_both_hear_again_what_one_has_not_taken(
+    signaller, connected
+):
+    first, second = Fleeting(1), Fleeting(0)
+    connected(first)
+    connected(second)
+    write()
+
+    signaller.tell_waiting()
+    tell_again(signaller, times=2)
+
+    assert (len(first.calls), len(second.calls)) == (2, 2)
+
+
+def test_a_coroutine_that_fails_is_told_again_as_any_other(signaller, ears, connected):
+    calls: list[object] = []
+
+    async def receive(**arguments: Any) -> None:
+        calls.append(arguments["courserun_key"])
+        if len(calls) == 1:
+            raise ValueError("not yet")
+
+    connected(receive)
+    write()
+
+    signaller.tell_waiting()
+    tell_again(signaller, times=2)
+
+    assert (calls, len(ears.heard)) == ([KEY, KEY], 1)
+    assert untold() == 0
+
+
+def test_a_receiver_that_goes_on_failing_is_given_up_and_the_others_heard_once(
+    signaller, ears, connected
+):
+    failing = Fleeting(MAX_ATTEMPTS + 1)
+    connected(failing)
+    write()
+
+    signaller.tell_waiting()
+    tell_again(signaller, times=MAX_ATTEMPTS + 1)
+
+    assert (len(failing.calls), len(ears.heard)) == (MAX_ATTEMPTS, 1)
+    assert untold() == 0
+
+
 # Several processes
 
 
