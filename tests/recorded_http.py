@@ -32,6 +32,7 @@ from lms_integration.models import (
 from lms_integration.platform_tables.models import MobileConfig, Schedule
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
+from tests.documented_api import assert_documented
 from tests.recorded_overviews import projection_of
 from tests.shared_data import SHARED_HTTP, published_courses, recorded_overviews
 
@@ -249,7 +250,10 @@ SENT_WITHOUT_CSRF_TOKEN = frozenset({"post.csrf_missing"})
 
 
 def send(exchange: Exchange) -> Any:
-    """Send a recorded request as its recorded caller and return our response."""
+    """Send a recorded request as its recorded caller and return our response.
+
+    Whatever we answer, the OpenAPI document has to describe it.
+    """
     client = _client_of(exchange.caller)
     client.handler.enforce_csrf_checks = exchange.id in SENT_WITHOUT_CSRF_TOKEN
     if (language := exchange.headers.get("Content-Language", "en")) != "en":
@@ -267,7 +271,7 @@ def send(exchange: Exchange) -> Any:
             "Content-Type", UNRECORDED_CONTENT_TYPES.get(exchange.id, "application/json")
         )
     path = exchange.path + (f"?{exchange.query}" if exchange.query else "")
-    return client.generic(
+    response = client.generic(
         exchange.method,
         path,
         data=arguments.pop("data", ""),
@@ -275,6 +279,8 @@ def send(exchange: Exchange) -> Any:
         QUERY_STRING=exchange.query,
         **arguments,
     )
+    assert_documented(exchange.method, exchange.path, response)
+    return response
 
 
 def _client_of(caller: str) -> Client:

@@ -19,11 +19,16 @@ _VERSIONS = ("v0.5", "v1", "v2", "v3", "v4")
 #: An operation whose answers 200 and 404 may have no body at all says so, since OpenAPI cannot.
 MAY_BE_EMPTY = "x-may-be-empty"
 _NO_SUCH_ADDRESS = "No such address: the key or the name cannot be one."
+_JSON_ALONE = "The asker takes no JSON, and there is nothing else."
 
 
 def describe_addresses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Return the document with the patterns of addresses, and the page that any other one gets."""
+    """Return the document with the patterns of addresses, and the page that any other one gets.
+
+    Where a view has not said how it refuses to answer in anything but JSON, that is said, too.
+    """
     for operation in _operations(result):
+        operation["responses"].setdefault("406", _json_alone(operation))
         has_parts = False
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path":
@@ -37,6 +42,12 @@ def describe_addresses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for methods in document["paths"].values():
         yield from methods.values()
+
+
+def _json_alone(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the refusal, which has the form of the view's other refusals, sign-in's among them."""
+    content = operation["responses"].get("401", {}).get("content", {})
+    return {"description": _JSON_ALONE, "content": dict(content)}
 
 
 def _describe(parameter: dict[str, Any]) -> None:
