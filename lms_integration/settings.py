@@ -166,13 +166,18 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
-#: JSON Web Tokens are verified with this key: a PEM public key (RS512), or a secret (HS256).
+#: JSON Web Tokens are verified with this secret (HS256); a PEM public key is one of those below.
 _JWT_KEY = os.environ.get("OVERVIEW_JWT_KEY", "")
+_JWT_SECRET = "" if _JWT_KEY.startswith("-----BEGIN") else _JWT_KEY
+#: … and with these public keys (RS512): PEM, or Open edX's ``JWT_PUBLIC_SIGNING_JWK_SET``.
+OVERVIEW_JWT_PUBLIC_KEYS = os.environ.get("OVERVIEW_JWT_PUBLIC_KEYS", "") or (
+    "" if _JWT_SECRET else _JWT_KEY
+)
 SIMPLE_JWT: dict[str, Any] = {
-    "ALGORITHM": "RS512" if _JWT_KEY.startswith("-----BEGIN") else "HS256",
+    "ALGORITHM": "HS256",
     # Nothing is signed here; the library verifies HS256 with the key that it would sign with.
-    "SIGNING_KEY": "" if _JWT_KEY.startswith("-----BEGIN") else _JWT_KEY,
-    "VERIFYING_KEY": _JWT_KEY,
+    "SIGNING_KEY": _JWT_SECRET,
+    "VERIFYING_KEY": _JWT_SECRET,
     "ISSUER": os.environ.get("OVERVIEW_JWT_ISSUER", "") or None,
     "AUDIENCE": os.environ.get("OVERVIEW_JWT_AUDIENCE", "") or None,
     "AUTH_HEADER_TYPES": ("JWT",),
@@ -182,6 +187,28 @@ SIMPLE_JWT: dict[str, Any] = {
     "JTI_CLAIM": None,
     "CHECK_USER_IS_ACTIVE": False,
 }
+#: Origins of front ends, with commas between them, whose pages may ask with the learner's cookies and
+#: write with the CSRF token (``https://apps.example.org``); none by default.
+CORS_ALLOWED_ORIGINS = [
+    origin.strip().rstrip("/")
+    for origin in os.environ.get("OVERVIEW_CORS_ORIGINS", "").split(",")
+    if origin.strip()
+]
+CSRF_TRUSTED_ORIGINS = [*CORS_ALLOWED_ORIGINS]
+CORS_ALLOW_CREDENTIALS = True
+CORS_URLS_REGEX = r"^/(api/|csrf/|change_enrollment$)"
+CORS_ALLOW_HEADERS = [
+    *("accept", "authorization", "content-type", "if-none-match", "use-jwt-cookie"),
+    *("user-agent", "x-csrftoken", "x-requested-with"),
+]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After"]
+if CORS_ALLOWED_ORIGINS:
+    INSTALLED_APPS.append("corsheaders")
+    # Outside of what answers 304, which leaves out the headers that a browser has to see with it.
+    MIDDLEWARE.insert(
+        MIDDLEWARE.index("lms_integration.http.guard.RequestPathGuard"),
+        "corsheaders.middleware.CorsMiddleware",
+    )
 SPECTACULAR_SETTINGS = {
     "TITLE": "Overview Pipeline",
     "DESCRIPTION": "Open edX's mobile, enrolment, courses and learner home endpoints, from SQL alone.",

@@ -1,21 +1,24 @@
-"""Puts a key for JSON Web Tokens in force: the library makes its verifier once, when it is imported."""
+"""Keys for JSON Web Tokens, and putting them in force until a test ends."""
 
+import json
+from functools import cache
 from typing import Any
 
-import pytest
-from rest_framework_simplejwt import state
-from rest_framework_simplejwt.backends import TokenBackend
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 def verify_tokens_with(
     key: str,
     *,
     settings: Any,
-    monkeypatch: pytest.MonkeyPatch,
     issuer: str | None = None,
     audience: str | None = None,
+    public_keys: str = "",
 ) -> None:
-    """Let tokens be verified with a secret, until the test ends; '' verifies none."""
+    """Let tokens be verified with a secret, and with public keys; '' verifies none."""
+    settings.OVERVIEW_JWT_PUBLIC_KEYS = public_keys
     settings.SIMPLE_JWT = {
         **settings.SIMPLE_JWT,
         "ALGORITHM": "HS256",
@@ -24,5 +27,29 @@ def verify_tokens_with(
         "ISSUER": issuer,
         "AUDIENCE": audience,
     }
-    backend = TokenBackend("HS256", key, key, audience=audience, issuer=issuer)
-    monkeypatch.setattr(state, "token_backend", backend)
+
+
+@cache
+def private_key(name: str) -> rsa.RSAPrivateKey:
+    """Return the key pair of this name, the same for as long as the tests run."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def public_pem(name: str) -> str:
+    """Return a public key as text."""
+    return (
+        private_key(name)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+
+
+def key_set(*names: str, **more: Any) -> str:
+    """Return public keys as Open edX's setting has them, a JSON Web Key Set, each named by its name."""
+    to_jwk = jwt.algorithms.RSAAlgorithm.to_jwk
+    keys = [
+        {**to_jwk(private_key(name).public_key(), as_dict=True), "kid": name, **more}
+        for name in names
+    ]
+    return json.dumps({"keys": keys})

@@ -10,25 +10,35 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
 from oauth2_provider.contrib.rest_framework import OAuth2Authentication
+from rest_framework.authentication import CSRFCheck, TokenAuthentication
 from rest_framework.authentication import SessionAuthentication as DrfSessionAuthentication
-from rest_framework.authentication import TokenAuthentication
 from rest_framework.authtoken.models import Token as RestToken
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import InvalidToken
+from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.tokens import Token
 
+from lms_integration.http.tokens import verified
 from lms_integration.site_settings import site_settings
 
 #: Names the scheme that a 401 asks for, as Open edX's clients know it.
 CHALLENGE = 'JWT realm="api"'
 API_KEY_HEADER = "X-Edx-Api-Key"
+#: Open edX's cookies: header and payload of a token, and its signature.
+JWT_COOKIES = ("edx-jwt-cookie-header-payload", "edx-jwt-cookie-signature")
+#: With it a browser's page says that the cookies are to count: where they are bad, nobody is asking.
+JWT_COOKIE_HEADER = "Use-Jwt-Cookie"
 
 
 class JwtAuthentication(JWTAuthentication):
-    """``Authorization: JWT …``, signed with the key of ``SIMPLE_JWT``, naming an existing account."""
+    """``Authorization: JWT …``, or Open edX's cookies of a browser, naming an existing account.
+
+    The cookies hold a token in two parts, of which scripts see the first alone. As a browser sends
+    them by itself, writes need the CSRF token.
+    """
 
     www_authenticate_realm = "api"
 
@@ -39,17 +49,49 @@ class JwtAuthentication(JWTAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
         """Return the account that a token names; None without such a token.
 
-        Raises AuthenticationFailed for a token that is broken, expired or not ours.
+        Raises AuthenticationFailed for a token that is broken, expired or not ours, and
+        PermissionDenied where a write comes by cookie without the CSRF token.
         """
-        header = self.get_header(request)
-        if header is None or self.get_raw_token(header) is None:
-            return None
-        if not settings.SIMPLE_JWT.get("VERIFYING_KEY"):
-            raise AuthenticationFailed("Invalid token.")
+        if "Authorization" in request.headers:
+            raw = self.get_raw_token(self.get_header(request))
+            return None if raw is None else self._account_of(raw)
+        token = _token_in_cookies(request)
+        return None if token is None else self._by_cookies(request, token)
+
+    def _by_cookies(self, request: Request, token: str) -> tuple[Any, Token] | None:
         try:
-            return super().authenticate(request)
-        except (InvalidToken, AuthenticationFailed) as error:
+            found = self._account_of(token)
+        except AuthenticationFailed:
+            if JWT_COOKIE_HEADER in request.headers:
+                raise
+            return None  # nobody asked for them to count: the session may still be good
+        enforce_csrf(request)
+        return found
+
+    def _account_of(self, raw: str | bytes) -> tuple[Any, Token]:
+        try:
+            token = verified(raw)
+            return self.get_user(token), token
+        except (TokenError, InvalidToken, AuthenticationFailed) as error:
             raise AuthenticationFailed("Invalid token.") from error
+
+
+def _token_in_cookies(request: Request) -> str | None:
+    """Return the token that two cookies make together; None unless both are there."""
+    parts = [request.COOKIES.get(name, "") for name in JWT_COOKIES]
+    return ".".join(parts) if all(parts) else None
+
+
+def enforce_csrf(request: Request) -> None:
+    """Let a write pass that has the CSRF token, and everything that is no write.
+
+    Raises PermissionDenied for others.
+    """
+    check = CSRFCheck(lambda _: HttpResponse())
+    check.process_request(request._request)
+    reason = check.process_view(request._request, lambda _: HttpResponse(), (), {})
+    if reason:
+        raise PermissionDenied(f"CSRF Failed: {reason}")
 
 
 class OAuth2BearerAuthentication(OAuth2Authentication):  # type: ignore[misc]  # untyped library

@@ -28,9 +28,9 @@ def recorded_state(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
 
 
 @pytest.fixture(autouse=True)
-def recorded_settings(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def recorded_settings(settings: Any) -> Iterator[None]:
     """The settings in force when the exchanges were recorded, and throttles without a history."""
-    verify_tokens_with(JWT_KEY, settings=settings, monkeypatch=monkeypatch)
+    verify_tokens_with(JWT_KEY, settings=settings)
     cache.clear()
     with override_settings(**RECORDED_SETTINGS):
         yield
