@@ -89,7 +89,7 @@ class EnrollingViews:
         if enrolled is None:
             raise Http404
         name = name_in_words(enrolled.course, enrolled.state)
-        refusal = _why_not(user, course_id)
+        refusal = why_enrolled_for_good(user, course_id)
         if request.method != "POST" or refusal:
             context = {
                 "course_id": course_id,
@@ -110,7 +110,7 @@ def _is_post(request: HttpRequest) -> bool:
     return request.method == "POST"
 
 
-def _why_not(user: User, course_id: str) -> str:
+def why_enrolled_for_good(user: User, course_id: str) -> str:
     """Return why an enrolment has to stay; '' where it can be ended."""
     if site_settings().has_feature("DISABLE_UNENROLLMENT"):
         return gettext("On this site, learners do not unenroll themselves.")

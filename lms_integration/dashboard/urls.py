@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.urls import URLPattern, path, re_path
 from django.views.generic import RedirectView
 
+from lms_integration.dashboard.change_enrollment import ChangeEnrollmentView
 from lms_integration.dashboard.course_page import course_about
 from lms_integration.dashboard.course_search import Catalogue, CourseSearch
 from lms_integration.dashboard.enrolling import EnrollingViews, Enrollments
@@ -30,6 +31,11 @@ def page_urls(enrollments: Enrollments, catalogue: Catalogue) -> Sequence[URLPat
         path("login", sign_in, name="login"),
         path("logout", sign_out, name="logout"),
         re_path(r"^courses/?$", search.view, name="course_search"),
+        path(
+            "change_enrollment",
+            ChangeEnrollmentView.as_view(enrollments=enrollments),
+            name="change_enrollment",
+        ),
         re_path(rf"^courses/{_KEY}/about/?$", course_about, name="course_about"),
         re_path(rf"^courses/{_KEY}/enroll$", enrolling.enroll, name="course_enroll"),
         re_path(rf"^courses/{_KEY}/unenroll$", enrolling.unenroll, name="course_unenroll"),

@@ -18,6 +18,8 @@ _ADDRESS_PATTERNS: Mapping[str, str] = {
 _VERSIONS = ("v0.5", "v1", "v2", "v3", "v4")
 #: An operation whose answers 200 and 404 may have no body at all says so, since OpenAPI cannot.
 MAY_BE_EMPTY = "x-may-be-empty"
+#: The operation that answers in text, whatever its asker takes.
+_IN_TEXT = "change_enrollment"
 _NO_SUCH_ADDRESS = "No such address: the key or the name cannot be one."
 _JSON_ALONE = "The asker takes no JSON, and there is nothing else."
 
@@ -28,7 +30,8 @@ def describe_addresses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     Where a view has not said how it refuses to answer in anything but JSON, that is said, too.
     """
     for operation in _operations(result):
-        operation["responses"].setdefault("406", _json_alone(operation))
+        if operation["operationId"] != _IN_TEXT:
+            operation["responses"].setdefault("406", _json_alone(operation))
         has_parts = False
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path":

@@ -50,11 +50,13 @@ OPERATIONS = [found.ok() for found in documented_api().get_all_operations()]
 OTHER_SUCCESSES = {
     "GET /api/mobile/{api_version}/my_user_info": (302, "it sends to the asker's own page"),
 }
+IN_JSON = [each for each in OPERATIONS if each.label != "POST /change_enrollment"]
 #: Bodies that succeed; generated ones mostly miss one thing or another.
 GOOD_BODIES: Mapping[str, Any] = {
     "POST /api/enrollment/v1/enrollment": {"course_details": {"course_id": "course_id"}},
     "POST /api/enrollment/v1/enrollment_allowed/": {"email": "new", "course_id": "course_id"},
     "DELETE /api/enrollment/v1/enrollment_allowed/": {"email": "email", "course_id": "course_id"},
+    "POST /change_enrollment": {"enrollment_action": "enrollment_action", "course_id": "course_id"},
 }
 
 
@@ -121,6 +123,7 @@ def _real_values(own_name: str, other_name: str) -> dict[str, list[str]]:
         "org": [key.split(":")[1].split("+")[0] for key in keys],
         "api_version": ["v1", "v4"],
         "role": ["staff", "instructor"],
+        "enrollment_action": ["enroll", "unenroll"],
         "new": ["somebody.new@example.org"],
     }
 
@@ -134,7 +137,7 @@ def test_the_document_names_every_endpoint_and_no_operation_twice():
     operations = [each["operationId"] for path in paths.values() for each in path.values()]
 
     assert len(operations) == len(set(operations))
-    assert {path.split("/")[2] for path in paths} >= {
+    assert {path.split("/")[2] for path in paths if path.startswith("/api/")} >= {
         "mobile",
         "enrollment",
         "courses",
@@ -199,9 +202,11 @@ def _good_case(operation: Any, caller: Caller) -> Any:
     """Return the case that has what it must have, all of it real."""
     parts = {each.name: caller.real[each.name][0] for each in operation.path_parameters}
     body = GOOD_BODIES.get(operation.label)
-    arguments = (
-        {} if body is None else {"body": _filled(body, caller), "media_type": "application/json"}
-    )
+    arguments: dict[str, Any] = {}
+    if body is not None:
+        documented = operation.definition.raw.get("requestBody", {}).get("content", {})
+        media_type = next(iter(documented), "application/json")  # of a DELETE, nothing is said
+        arguments = {"body": _filled(body, caller), "media_type": media_type}
     return operation.Case(path_parameters=parts, **arguments)
 
 
@@ -239,7 +244,7 @@ def _as_recorded() -> Iterator[None]:
 
 @needs_recorded_http
 @pytest.mark.django_db
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: str(operation.label))
+@pytest.mark.parametrize("operation", IN_JSON, ids=lambda operation: str(operation.label))
 def test_an_operation_says_as_documented_that_it_answers_in_json_alone(
     operation: Any, callers: list[Caller]
 ):
