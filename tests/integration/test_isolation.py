@@ -20,6 +20,7 @@ from lms_integration.platform_tables.models import CourseEnrollment
 
 COURSE = "course-v1:Isle+I1+R1"
 LEARNER = "islander"
+PASSWORD = "far from everything"
 #: One address for each route, by the beginning of the route; a new endpoint has to be added here.
 ADDRESSES = {
     "health": "/health",
@@ -65,7 +66,7 @@ def servers_away() -> Iterator[None]:
 
 @pytest.fixture
 def learner(db: None) -> User:
-    user = User.objects.create_user(LEARNER, is_staff=True)
+    user = User.objects.create_user(LEARNER, password=PASSWORD, is_staff=True)
     CourseOverview.objects.create(
         id=COURSE,
         version=19,
@@ -111,11 +112,58 @@ def test_a_learner_enrols_and_leaves_without_mongodb_and_broker(client: Client, 
         assert enrolments.exists() is is_active
 
 
-#: Routes that are not asked for by GET, and why.
+def test_pages_enrol_and_let_leave_without_mongodb_and_broker(client: Client, servers_away: None):
+    enrolments = CourseEnrollment.objects.filter(user__username=LEARNER, is_active=True)
+    page = f"/courses/{COURSE}"
+    form = {"course_id": COURSE}
+
+    asked = client.get(f"{page}/unenroll")
+    left = client.post(f"{page}/unenroll")
+    gone = not enrolments.exists()
+    entered = client.post(f"{page}/enroll")
+    there = enrolments.exists()
+    left_again = client.post("/change_enrollment", {"enrollment_action": "unenroll", **form})
+    gone_again = not enrolments.exists()
+    entered_again = client.post("/change_enrollment", {"enrollment_action": "enroll", **form})
+
+    assert [each.status_code for each in (asked, left, entered)] == [200, 302, 302]
+    assert (left_again.status_code, entered_again.status_code) == (200, 200)
+    assert (gone, there, gone_again, enrolments.exists()) == (True, True, True, True)
+
+
+def test_the_team_invites_and_takes_back_without_mongodb_and_broker(
+    client: Client, servers_away: None
+):
+    address = "/api/enrollment/v1/enrollment_allowed/"
+    body = {"email": "castaway@example.org", "course_id": COURSE}
+
+    made = client.post(address, body, content_type="application/json")
+    removed = client.delete(address, body, content_type="application/json")
+
+    assert (made.status_code, removed.status_code) == (201, 204), made.content[:300]
+
+
+def test_somebody_signs_in_and_out_without_mongodb_and_broker(learner: User, servers_away: None):
+    client = Client(enforce_csrf_checks=True)
+
+    form = client.get("/login")
+    token = {"csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+    entered = client.post("/login", {"username": LEARNER, "password": PASSWORD, **token})
+    signed_in = client.get("/dashboard").status_code
+    token = {"csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+    left = client.post("/logout", token)
+    signed_out = client.get("/dashboard").status_code
+
+    assert (form.status_code, entered.status_code, left.status_code) == (200, 302, 302)
+    assert (signed_in, signed_out) == (200, 302)
+
+
+#: Routes that only change something: the tests above ask them by POST.
 OTHER_ROUTES = {
-    "logout": "changes something: POST only",
-    r"^courses/(?P<course_id>.+)/enroll$": "changes something",
-    r"^courses/(?P<course_id>.+)/unenroll$": "asks, then changes",
+    "logout",
+    "change_enrollment",
+    r"^courses/(?P<course_id>.+)/enroll$",
+    r"^courses/(?P<course_id>.+)/unenroll$",
 }
 #: Pages of the site's team, which may use more than request paths may.
 TEAM_PAGES = "admin/"
@@ -127,7 +175,7 @@ def test_every_route_is_among_the_addresses():
 
     routes = {route for route in _routes(get_resolver()) if not route.startswith(TEAM_PAGES)}
 
-    assert routes - asked == OTHER_ROUTES.keys()
+    assert routes - asked == OTHER_ROUTES
 
 
 def _routes(resolver: Any, prefix: str = "") -> Iterator[str]:
