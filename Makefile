@@ -67,9 +67,12 @@ audit: ## Ask whether a locked package has a known vulnerability; warns where no
 	@$(PYTHON) dev/bootstrap.py test
 	@$(BIN)/python -m dev.audit
 
-fuzz: ## Fuzz the intake: hostile messages by the ten thousands, then atheris for FUZZ_SECONDS.
+fuzz: ## Fuzz the intake: hostile messages by the ten thousands, what they cost, then atheris for FUZZ_SECONDS.
 	@$(PYTHON) dev/bootstrap.py test
 	@OVERVIEW_HOSTILE_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/unit/test_hostile_messages.py
+	@$(BIN)/python -m benchmarks.hostile_messages
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+		--no-deps --only-binary :all: -r requirements/fuzz.txt || true
 	@$(BIN)/python -m fuzz.fuzz_intake -max_total_time=$(FUZZ_SECONDS) .run/fuzz
 
 up: MODE ?= services
@@ -113,6 +116,7 @@ lock: ## Choose package versions anew and write requirements/*.txt (needs uv).
 		--constraints requirements/build.txt --output-file requirements/dev.txt pyproject.toml
 	@$(LOCK) --upgrade --group embedded \
 		--constraints requirements/dev.txt --output-file requirements/embedded.txt pyproject.toml
+	@$(LOCK) --upgrade --group fuzz --output-file requirements/fuzz.txt
 
 clean: ## Stop every private server and remove its data, the virtual environment and all caches.
 	@for mode in .run/*/mode; do [ ! -f "$$mode" ] || \

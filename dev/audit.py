@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Everything that any of the lock files can install is in one of these.
-LOCKS = ("requirements/dev.txt", "requirements/build.txt")
+LOCKS = ("requirements/dev.txt", "requirements/build.txt", "requirements/fuzz.txt")
 _TIMEOUT_SECONDS = 300
 
 
