@@ -32,7 +32,8 @@ class NotReady(RuntimeError):
 class ProcfileProcesses:
     """Some of the processes, with logs in a folder of their own; a context that ends them.
 
-    ``more_arguments`` are put at the end of the named processes' lines.
+    ``more_arguments`` are put at the end of the named processes' lines; ``own_variables`` are in the
+    environment of the named processes alone.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class ProcfileProcesses:
         *,
         environment: Mapping[str, str] = os.environ,
         more_arguments: Mapping[str, str] | None = None,
+        own_variables: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         programs = Path(sys.executable).parent
         self.environment = {**environment, "PATH": f"{programs}:{environment['PATH']}"}
         self._log_folder = log_folder
         self._more_arguments = more_arguments or {}
+        self._own_variables = own_variables or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         log_folder.mkdir(parents=True, exist_ok=True)
 
@@ -74,7 +77,7 @@ class ProcfileProcesses:
                 self._processes[name] = subprocess.Popen(  # noqa: S603 - a line of our Procfile
                     ["/bin/sh", "-c", f"exec {command}"],
                     cwd=PROJECT,
-                    env=self.environment,
+                    env={**self.environment, **self._own_variables.get(name, {})},
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,

@@ -230,7 +230,7 @@ def database_settings(url: str) -> dict[str, Any]:
     """Return Django's settings for a ``mysql://`` or ``sqlite:///`` URL, with what correctness needs.
 
     MySQL and MariaDB: READ COMMITTED (a plain read must not pin an old snapshot), strict mode, a
-    short lock wait; with ``?ssl-ca=/path`` TLS with the server's certificate and name verified,
+    short lock wait; MariaDB also lets go of the locks of whoever fell silent in a transaction; with ``?ssl-ca=/path`` TLS with the server's certificate and name verified,
     unless ``ssl_mode`` says otherwise. SQLite: write transactions take the lock at BEGIN, write-ahead log.
     """
     parsed: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=600))
@@ -243,7 +243,9 @@ def database_settings(url: str) -> dict[str, Any]:
             "read_timeout": 60,
             "write_timeout": 60,
             "init_command": "SET SESSION sql_mode = 'TRADITIONAL,ONLY_FULL_GROUP_BY', "
-            "innodb_lock_wait_timeout = 5",
+            # The longest that a task may take. Else the lock of a course whose worker's connection has
+            # died in silence is held for hours. MySQL knows no such limit, and reads no such comment.
+            "innodb_lock_wait_timeout = 5 /*M!100300 , idle_transaction_timeout = 30 */",
         }
         if "ssl" in options:  # ?ssl-ca=…: else the driver takes any certificate, or none
             options.setdefault("ssl_mode", "VERIFY_IDENTITY")

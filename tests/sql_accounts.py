@@ -15,25 +15,37 @@ from django.db import connection, connections
 
 #: In the names of the accounts; the tests drop what begins so.
 PREFIX = "least_"
+#: The same for the accounts of processes, which outlive those that a test makes.
+PROCESS_PREFIX = "process_"
 _CREATED = re.compile(
     r"CREATE USER '(?P<user>[^']+)'@'(?P<host>[^']+)' IDENTIFIED BY '(?P<password>[^']+)'"
 )
 
 
 @contextmanager
-def printed_accounts(*roles: str) -> Iterator[Mapping[str, str]]:
+def printed_accounts(*roles: str, prefix: str = PREFIX) -> Iterator[Mapping[str, str]]:
     """Run what ``overview grants --create`` prints; give ``{role: password}``; drop the accounts."""
-    statements = printed_grants(*roles)
-    found = [_CREATED.match(line) for line in statements]
-    passwords = {match["user"].removeprefix(PREFIX): match["password"] for match in found if match}
     with administrator() as cursor:
-        _drop_accounts(cursor)
+        passwords = create_accounts(cursor, *roles, prefix=prefix)
         try:
-            for statement in statements:
-                cursor.execute(statement)
             yield passwords
         finally:
-            _drop_accounts(cursor)
+            _drop_accounts(cursor, prefix)
+
+
+def create_accounts(
+    cursor: Any, *roles: str, prefix: str = PREFIX, host: str = "localhost"
+) -> Mapping[str, str]:
+    """Run what ``overview grants --create`` prints, by an administrator; return ``{role: password}``.
+
+    Accounts of that prefix and host that are left from before are dropped.
+    """
+    statements = printed_grants(*roles, prefix=prefix, host=host)
+    found = [_CREATED.match(line) for line in statements]
+    _drop_accounts(cursor, prefix, host=host)
+    for statement in statements:
+        cursor.execute(statement)
+    return {match["user"].removeprefix(prefix): match["password"] for match in found if match}
 
 
 @contextmanager
@@ -55,11 +67,11 @@ def granted_roles(account: str, *roles: str, right: str) -> Iterator[None]:
                 cursor.execute(f"DROP ROLE IF EXISTS {name}")
 
 
-def printed_grants(*roles: str) -> list[str]:
+def printed_grants(*roles: str, prefix: str = PREFIX, host: str = "localhost") -> list[str]:
     """Return the statements that the command prints for this database."""
     output = StringIO()
     call_command(
-        *("overview", "grants", *roles, "--create", "--host", "localhost", "--prefix", PREFIX),
+        *("overview", "grants", *roles, "--create", "--host", host, "--prefix", prefix),
         stdout=output,
     )
     return [line for line in output.getvalue().splitlines() if not line.startswith("--")]
@@ -93,14 +105,17 @@ def signed_in(role: str, password: str) -> Iterator[None]:
         settings.update(before)
 
 
-def account_url(role: str, password: str) -> str:
+def account_url(role: str, password: str, *, prefix: str = PREFIX) -> str:
     """Return ``OVERVIEW_DATABASE_URL`` for an account."""
     settings = connection.settings_dict
     socket = quote(str(settings["OPTIONS"]["unix_socket"]), safe="")
-    return f"mysql://{PREFIX}{role}:{password}@localhost/{settings['NAME']}?unix_socket={socket}"
+    return f"mysql://{prefix}{role}:{password}@localhost/{settings['NAME']}?unix_socket={socket}"
 
 
-def _drop_accounts(cursor: Any) -> None:
-    cursor.execute("SELECT user, host FROM mysql.user WHERE user LIKE %s", [PREFIX + "%"])
-    for user, host in cursor.fetchall():
-        cursor.execute(f"DROP USER '{user}'@'{host}'")
+def _drop_accounts(cursor: Any, prefix: str, *, host: str = "%") -> None:
+    cursor.execute(
+        "SELECT user, host FROM mysql.user WHERE user LIKE %s AND host LIKE %s",
+        [prefix + "%", host],
+    )
+    for user, at_host in cursor.fetchall():
+        cursor.execute(f"DROP USER '{user}'@'{at_host}'")

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import MySQLdb  # type: ignore[import-untyped]  # it has none
 from amqp import Connection as AmqpConnection
@@ -39,6 +41,8 @@ from lms_integration.settings import database_settings
 from overview_worker.bootstrap import builder_settings, make_dependencies, mongo_conf
 from overview_worker.errors import RetryableError
 from overview_worker.inspector import Inspector
+from tests.faults.black_hole import Relay
+from tests.sql_accounts import PROCESS_PREFIX, account_url, create_accounts
 
 #: ``OVERVIEW_FAULTS=long`` for faults of the length that operators meet.
 IS_LONG = os.environ.get("OVERVIEW_FAULTS", "short") == "long"
@@ -55,6 +59,19 @@ COURSE_KEYS = tuple(f"course-v1:FaultX+C{number:02}+R1" for number in range(24))
 QUIET_KEYS = tuple(f"course-v1:FaultX+Quiet{number}+R1" for number in range(3))
 SAVES_PER_SECOND = 40.0
 PROCESSES = ("intake", "live", "bulk", "beat")
+_OPTIONS: Mapping[str, Any] = database_settings("mysql://localhost/x")["OPTIONS"]
+#: What processes wait for that no short test can, made short: ``at_start/sitecustomize.py``. The waits for
+#: SQL and MongoDB are less than a task's time limit, as the product's are.
+SHORT_WAITS: Mapping[str, float | str] = {
+    "celeryconfig:broker_heartbeat": 2,
+    "overview_worker.intake:HEARTBEAT_SECONDS": 2,
+    "lms_integration.settings:DATABASES.default.OPTIONS.read_timeout": 4,
+    "lms_integration.settings:DATABASES.default.OPTIONS.write_timeout": 4,
+    "lms_integration.settings:DATABASES.default.OPTIONS.init_command": re.sub(
+        r"(idle_transaction_timeout) = \d+", r"\1 = 3", _OPTIONS["init_command"]
+    ),
+    "overview_worker.modulestore.mongo:MongoConf.__init__.__kwdefaults__.max_time_ms": 2000,
+}
 _DATABASE = "test_faults"
 _POLL_SECONDS = 0.05
 
@@ -85,10 +102,12 @@ class Scene:
         self._log_folder = log_folder
         self._stack = ExitStack()
         self.environment: Mapping[str, str] = {}
+        self._tcp_password = ""
 
     def __enter__(self) -> "Scene":
-        self.environment = {**os.environ, **self._prepare_environment()}
-        self._stack.enter_context(_database_at(self.environment["OVERVIEW_DATABASE_URL"]))
+        owner = {**os.environ, **self._prepare_environment()}
+        self.environment = owner
+        self._stack.enter_context(_database_at(owner["OVERVIEW_DATABASE_URL"]))
         self._stack.enter_context(
             override_settings(
                 OVERVIEW_BROKER_URL=self.environment["OVERVIEW_BROKER_URL"],
@@ -104,7 +123,8 @@ class Scene:
         self._stack.callback(self._client.close)
         self._stack.callback(close_publisher)
         self._fill()
-        self.processes = self._stack.enter_context(self.more_processes("processes"))
+        self.environment = {**owner, "OVERVIEW_DATABASE_URL": self._make_account()}
+        self.processes = self._stack.enter_context(self.more_processes("processes", {}))
         self.processes.start(*PROCESSES)
         self.expect_whole()
         return self
@@ -121,11 +141,62 @@ class Scene:
         """The private MariaDB or MySQL."""
         return self.server(SQL_SERVERS[self.folder.mode])
 
-    def more_processes(self, name: str, **environment: str) -> ProcfileProcesses:
+    def more_processes(
+        self,
+        name: str,
+        variables: Mapping[str, str],
+        *,
+        more_arguments: Mapping[str, str] | None = None,
+    ) -> ProcfileProcesses:
         """Return further processes of the Procfile, with logs and variables of their own."""
         return ProcfileProcesses(
-            self._log_folder / name, environment={**self.environment, **environment}
+            self._log_folder / name,
+            environment={**self.environment, **variables},
+            more_arguments=more_arguments,
         )
+
+    @contextmanager
+    def short_lived_sessions(self, seconds: float) -> Iterator[None]:
+        """Have the SQL server end sessions, of those that begin meanwhile, that are silent for so long."""
+        with self.administrator() as cursor:
+            cursor.execute("SELECT @@GLOBAL.wait_timeout")
+            usual = int(cursor.fetchone()[0])
+            cursor.execute(f"SET GLOBAL wait_timeout = {seconds:.0f}")
+        try:
+            yield
+        finally:
+            with self.administrator() as cursor:
+                cursor.execute(f"SET GLOBAL wait_timeout = {usual}")
+
+    @contextmanager
+    def behind_a_relay(self, server: str) -> Iterator[tuple[ProcfileProcesses, Relay]]:
+        """Give processes, not yet started, whose connections to a server go through a relay."""
+        name, variable, url = self._address(server)
+        with Relay(port=self.server(name).place.port) as relay:
+            account = f"{url.username}:{url.password}@" if url.username else ""
+            through = url._replace(netloc=f"{account}127.0.0.1:{relay.port}")
+            variables = {
+                variable: urlunsplit(through),
+                **({} if IS_LONG else changed_values(SHORT_WAITS)),
+            }
+            with self.more_processes(f"behind {server}", variables) as processes:
+                yield processes, relay
+
+    def _address(self, server: str) -> tuple[str, str, SplitResult]:
+        """Return a server's name, the variable that tells of it, and an address that stays at its port."""
+        if server == "broker":
+            broker = urlsplit(self.environment["OVERVIEW_BROKER_URL"])
+            return "rabbitmq", "OVERVIEW_BROKER_URL", broker
+        if server == "mongodb":
+            # A replica set would tell the client its own address.
+            mongodb = urlsplit(self.environment["OVERVIEW_MONGODB_URL"])
+            return (
+                "mongodb",
+                "OVERVIEW_MONGODB_URL",
+                mongodb._replace(query="directConnection=true"),
+            )
+        sql = f"mysql://{PROCESS_PREFIX}worker:{self._tcp_password}@127.0.0.1/{_DATABASE}"
+        return self.sql_server.name, "OVERVIEW_DATABASE_URL", urlsplit(sql)
 
     @contextmanager
     def without(self, *names: str) -> Iterator[None]:
@@ -262,6 +333,15 @@ class Scene:
         self.author.create_all()
         RestlessAuthor(database, QUIET_KEYS, per_second=1).create_all()
 
+    def _make_account(self) -> str:
+        """Make the workers' account with its least rights; return its address."""
+        with self.administrator() as cursor:
+            self._tcp_password = create_accounts(
+                cursor, "worker", prefix=PROCESS_PREFIX, host="127.0.0.1"
+            )["worker"]
+            password = create_accounts(cursor, "worker", prefix=PROCESS_PREFIX)["worker"]
+        return account_url("worker", password, prefix=PROCESS_PREFIX)
+
     @contextmanager
     def administrator_without_database(self) -> Iterator[Any]:
         """Give a cursor of the SQL server's administrator, before there is a database."""
@@ -271,6 +351,14 @@ class Scene:
             yield admin.cursor()
         finally:
             admin.close()
+
+
+def changed_values(values: Mapping[str, float | str]) -> dict[str, str]:
+    """Return the environment of processes in which values of the product are others."""
+    return {
+        "PYTHONPATH": str(Path(__file__).parent / "at_start"),
+        "OVERVIEW_CHANGED_VALUES": json.dumps(dict(values)),
+    }
 
 
 def wait_for(condition: Callable[[], object], what: str, *, seconds: float = QUIET_SECONDS) -> None:

@@ -61,7 +61,7 @@ def test_an_entry_is_sent_once_by_three_beats_whose_clocks_are_wrong_and_no_othe
         folder.mkdir()
     clocks = [WrongClock(folder) for folder in folders]
     beats = [
-        scene.more_processes(f"beat {number}", **clock.environment)
+        scene.more_processes(f"beat {number}", clock.environment)
         for number, clock in enumerate(clocks)
     ]
     later = due_entry("LaterX")
