@@ -22,7 +22,7 @@ from typing import Any
 
 import MySQLdb  # type: ignore[import-untyped]  # it has none
 import pytest
-from django.db.models import F
+from django.db.models import F, Subquery
 from kombu import Connection
 
 import celeryconfig
@@ -367,7 +367,12 @@ def expect_one_inspection(*beats: ProcfileProcesses) -> None:
     jobs = OverviewJob.objects.filter(name=INSPECT_JOB)
     period_ago = DatabaseNow(offset_seconds=-PERIOD_SECONDS)
     lately = DatabaseNow(offset_seconds=-PERIOD_SECONDS // 2)
-    wait_for(lambda: jobs.filter(started_at__gt=lately).exists(), "a pass that has just begun")
+    # Whoever takes the slot writes down the pass a moment later.
+    slot = Subquery(jobs.filter(started_at__gt=lately).values("started_at"))
+    wait_for(
+        OverviewInspection.objects.filter(started_at__gte=slot).exists,
+        "a pass that has just begun",
+    )
     newest = OverviewInspection.objects.latest("pk").pk
     asked = [beat.log("beat").count(_INSPECT_SENT) for beat in beats]
     assert jobs.filter(started_at__gt=lately).update(started_at=period_ago)
