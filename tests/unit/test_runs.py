@@ -34,11 +34,10 @@ from overview_worker.run_ports import (
     RunScope,
     RunState,
 )
-from overview_worker.run_steps import STEP_LENGTH, STEP_SECONDS
+from overview_worker.run_steps import FIRST_STEP_LENGTH, STEP_LENGTH, STEP_SECONDS
 from overview_worker.run_testing import InMemoryRun, InMemoryRunStore, InMemoryStoredPages
 from overview_worker.runs import (
     CRASHES_OF_ONE_COURSE,
-    FIRST_STEP_LENGTH,
     LANE_HERE,
     PAGE_LENGTH,
     PATIENCE_SECONDS,
