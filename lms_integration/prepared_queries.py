@@ -8,6 +8,7 @@ and reads rows as the query itself would: instances, tuples or dictionaries.
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 from django.db import connections
@@ -16,6 +17,7 @@ from django.db.models import BigIntegerField, DateTimeField, Expression, Field, 
 from django.db.models.sql.compiler import SQLCompiler
 
 Row = TypeVar("Row")
+Value = TypeVar("Value")
 
 
 class Parameter(Expression):
@@ -66,6 +68,18 @@ def text(name: str) -> Parameter:
 def texts(name: str, count: int) -> Sequence[Any]:
     """Return the parameters of so many texts, bound as one list: for ``__in``."""
     return _listed(name, TextField(), count)
+
+
+def padded(values: Sequence[Value]) -> Sequence[Value]:
+    """Return values for a list, its last one repeated until the next power of two: for ``__in``.
+
+    A list of each length is a query of its own, to be compiled and kept; of these there are ten for up
+    to 512 values. What is looked for twice is found once.
+    """
+    if not values:
+        return []
+    count = 1 << (len(values) - 1).bit_length()
+    return [*values, *repeat(values[-1], count - len(values))]
 
 
 def _listed(name: str, field: "Field[Any, Any]", count: int) -> Sequence[Parameter]:

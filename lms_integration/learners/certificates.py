@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from lms_integration.platform_tables.models import GeneratedCertificate
-from lms_integration.prepared_queries import PreparedQuery, number, texts
+from lms_integration.prepared_queries import PreparedQuery, number, padded, texts
 
 #: ``status`` of a certificate that was made and may be shown.
 DOWNLOADABLE = "downloadable"
@@ -61,7 +61,8 @@ def certificates_by_course(
     keys = list(course_ids)
     if not keys:
         return {}
-    rows = _certificates_of(len(keys)).rows(user_id=user_id, course_ids=keys)
+    asked = padded(keys)
+    rows = _certificates_of(len(asked)).rows(user_id=user_id, course_ids=asked)
     return {row.course_id: row for row in rows}
 
 

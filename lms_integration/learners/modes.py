@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from lms_integration.platform_tables.models import CourseMode
-from lms_integration.prepared_queries import Parameter, PreparedQuery, moment, texts
+from lms_integration.prepared_queries import Parameter, PreparedQuery, moment, padded, texts
 from lms_integration.site_settings import site_settings
 
 AUDIT = "audit"
@@ -60,8 +60,9 @@ def modes_by_course(
     keys = list(dict.fromkeys(course_ids))
     if not keys:
         return {}
-    rows = _modes_of(len(keys), include_expired=include_expired).rows(
-        course_ids=keys, now=timezone.now() if now is None else now
+    asked = padded(keys)
+    rows = _modes_of(len(asked), include_expired=include_expired).rows(
+        course_ids=asked, now=timezone.now() if now is None else now
     )
     found: defaultdict[str, list[Mode]] = defaultdict(list)
     for course_id, *values in rows:

@@ -48,6 +48,7 @@ from lms_integration.prepared_queries import (
     moment,
     number,
     numbers,
+    padded,
 )
 
 #: Columns of the overview that one item of a list is made of, besides its key.
@@ -167,10 +168,11 @@ def listed_enrollments(
     user_id: int, enrollment_ids: Sequence[int], *, with_schedules: bool
 ) -> Sequence[ListedEnrollment]:
     """Return enrolments of a learner in the order of their ids in ``enrollment_ids``."""
-    query = _listed_enrollments(
-        len(enrollment_ids), columns=LIST_COLUMNS, with_schedules=with_schedules
-    )
-    rows = query.rows(user_id=user_id, ids=list(enrollment_ids)) if enrollment_ids else []
+    if not enrollment_ids:
+        return []
+    ids = padded(enrollment_ids)
+    query = _listed_enrollments(len(ids), columns=LIST_COLUMNS, with_schedules=with_schedules)
+    rows = query.rows(user_id=user_id, ids=ids)
     by_id = {row.id: row for row in rows}
     return [_listed(by_id[each]) for each in enrollment_ids if each in by_id]
 

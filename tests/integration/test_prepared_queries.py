@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from lms_integration.dashboard import queries
 from lms_integration.dashboard.choices import Choice, Order, Status
+from lms_integration.learners import certificates, modes
 from lms_integration.learners.standing import roles_of
 from lms_integration.platform_tables.models import CourseAccessRole, CourseEnrollment
-from lms_integration.prepared_queries import PreparedQuery, moment, number, text, texts
+from lms_integration.prepared_queries import PreparedQuery, moment, number, padded, text, texts
 from lms_integration.site_settings import site_settings
 from tests.browser.scene import whole_scene
 
@@ -98,6 +99,39 @@ def test_a_list_is_bound_value_by_value_and_hostile_text_stays_text():
     assert {row.course_id for row in query.rows(name="ann", keys=hostile)} == set(hostile)
     assert query.rows(name="ann' OR 'a'='a", keys=hostile) == []
     assert query.rows(name="ann", keys=["x", "y", "z"]) == []
+
+
+def test_a_padded_list_has_few_lengths_and_finds_each_row_once():
+    user = User.objects.create(username="ann")
+    keys = [f"course-v1:A+B+{number}" for number in range(5)]
+    enrol(user, *keys)
+    query = PreparedQuery(
+        lambda: CourseEnrollment.objects.filter(course_id__in=texts("keys", 8)).order_by("id")
+    )
+
+    found = [row.course_id for row in query.rows(keys=padded(keys))]
+
+    assert found == keys
+    assert {len(padded(list(range(count)))) for count in range(1, 513)} == {
+        2**power for power in range(10)
+    }
+    assert padded([7, 8, 9]) == [7, 8, 9, 9]
+    assert padded([]) == []
+
+
+def test_lists_of_any_number_of_courses_share_a_few_compiled_queries():
+    user = User.objects.create(username="ann")
+    keys = [f"course-v1:A+B+{number}" for number in range(100)]
+    modes._modes_of.cache_clear()
+    certificates._certificates_of.cache_clear()
+
+    for count in range(1, 101):
+        found = modes.modes_by_course(keys[:count])
+        certificates.certificates_by_course(user.pk, keys[:count])
+        assert list(found) == keys[:count]
+
+    assert modes._modes_of.cache_info().currsize == 8
+    assert certificates._certificates_of.cache_info().currsize == 8
 
 
 def test_a_value_that_is_missing_is_an_error():
