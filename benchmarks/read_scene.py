@@ -16,9 +16,11 @@ from dev.authoring.index import MongoCourseIndex
 from dev.authoring.new_course import NewCourse
 from lms_integration.marks import CourseMark, mark_courses
 from lms_integration.platform_tables.models import (
+    BlockCompletion,
     CourseEnrollment,
     CourseMode,
     GeneratedCertificate,
+    StudentModule,
 )
 from overview_worker.bootstrap import Dependencies, builder_settings, make_dependencies
 from overview_worker.modulestore.mongo import MongoConf
@@ -27,6 +29,8 @@ from overview_worker.rebuild import rebuild_overviews
 DEMO_BLOCKS = 413
 #: Enrolments of the learner whom the targets speak of.
 TARGET = 20
+#: In so many of the courses the learner has worked, and left so many rows in each.
+ACTIVE_COURSES, COMPLETIONS, MODULES = 5, 200, 30
 #: Each list, by the product's URL and by that of the lazy way.
 LISTS = {
     "mobile list": ("/api/mobile/v1/users/{username}/course_enrollments/", "/lazy/mobile"),
@@ -113,7 +117,7 @@ def make_modes(keys: Sequence[str]) -> None:
 
 
 def learner(keys: Sequence[str]) -> User:
-    """Return a learner of all these courses, with a certificate of every third."""
+    """Return a learner of all these courses, with a certificate of every third, at work in a few."""
     user, _ = User.objects.get_or_create(username=f"reader_{len(keys)}")
     CourseEnrollment.objects.bulk_create(
         [CourseEnrollment(user_id=user.pk, course_id=key, mode="verified") for key in keys],
@@ -128,7 +132,37 @@ def learner(keys: Sequence[str]) -> User:
         ],
         ignore_conflicts=True,
     )
+    for key in keys[:ACTIVE_COURSES]:
+        _work_in(key, user)
     return user
+
+
+def _work_in(course_id: str, user: User) -> None:
+    """Leave what a learner leaves who has gone through half of a course."""
+    BlockCompletion.objects.bulk_create(
+        [
+            BlockCompletion(
+                user_id=user.pk,
+                course_key=course_id,
+                block_key=f"{course_id}+type@html+block@{number}",
+                block_type="html",
+                completion=1.0,
+            )
+            for number in range(COMPLETIONS)
+        ],
+        ignore_conflicts=True,
+    )
+    StudentModule.objects.bulk_create(
+        [
+            StudentModule(
+                student_id=user.pk,
+                course_id=course_id,
+                module_id=f"{course_id}+type@problem+block@{number}",
+            )
+            for number in range(MODULES)
+        ],
+        ignore_conflicts=True,
+    )
 
 
 class Reader:
