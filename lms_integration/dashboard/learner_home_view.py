@@ -21,7 +21,7 @@ from lms_integration.dashboard.learner_home_schema import (
 from lms_integration.dashboard.queries import home_courses
 from lms_integration.http.conditional import conditional
 from lms_integration.learners.standing import standing_of
-from lms_integration.learners.versions import own_versions
+from lms_integration.learners.versions import Activity, own_versions_with
 from lms_integration.site_settings import site_settings
 
 #: Names a learner whose dashboard the site's team wants to see.
@@ -48,7 +48,7 @@ class LearnerHomeView(APIView):
         },
         tags=["learner home"],
     )
-    @conditional(own_versions)
+    @conditional(own_versions_with(Activity.LAST_COMPLETED))
     def get(self, request: Request) -> Response:
         """Return the dashboard of the learner who asks, or of the one that the team names."""
         learner = _learner(request)

@@ -4,6 +4,7 @@ URLs, parameters and answers are those of ``lms/djangoapps/mobile_api/users`` of
 is written, and nothing but SQL is read.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -19,7 +20,12 @@ from rest_framework.views import APIView
 
 from lms_integration.http.conditional import conditional
 from lms_integration.learners.standing import standing_of
-from lms_integration.learners.versions import RECENT, own_versions
+from lms_integration.learners.versions import (
+    RECENT,
+    Activity,
+    own_versions,
+    own_versions_with,
+)
 from lms_integration.mobile import schemas
 from lms_integration.mobile.links import user_path
 from lms_integration.mobile.lists import (
@@ -42,13 +48,19 @@ from lms_integration.site_settings import site_settings
 PROGRESS = "course_progress"
 
 
+def _versions_of_list(request: Request, api_version: str, **_: Any) -> Sequence[str] | None:
+    """Return the versions behind a list; version 4 alone shows where the learner was last."""
+    versions_of = own_versions_with(Activity.LAST_SEEN) if api_version == "v4" else own_versions
+    return versions_of(request)
+
+
 class EnrollmentList(APIView):
     """The active enrolments of the asker, newest first, each with what is known of its course."""
 
     name = "User Course Enrollments List"
     permission_classes = (IsUserInUrl,)
 
-    @conditional(own_versions)
+    @conditional(_versions_of_list)
     def get(self, request: Request, username: str, api_version: str) -> Response:
         """Return the list as the version in the URL has it."""
         question = Question(
@@ -131,7 +143,7 @@ class EnrollmentStatusList(APIView):
     name = "User Enrollments Status"
     permission_classes = (IsUserInUrl,)
 
-    @conditional(own_versions)
+    @conditional(own_versions_with(Activity.COMPLETED_LATELY))
     def get(self, request: Request, username: str, api_version: str) -> Response:
         """Return the list, the same in every version."""
         user = _user(request)

@@ -289,6 +289,8 @@ class BlockCompletion(models.Model):
         unique_together = (("course_key", "block_key", "user"),)
         indexes = (
             models.Index(fields=["user", "course_key", "modified"], name="completion_user_course"),
+            # Not among the platform's own: there it is looked for in the rows of one course.
+            models.Index(fields=["user", "course_key", "created"], name="completion_user_lately"),
         )
 
     def __str__(self) -> str:

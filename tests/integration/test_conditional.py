@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import F
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from lms_integration.http import conditional
 from lms_integration.models import (
@@ -37,6 +39,7 @@ from lms_integration.platform_tables.models import (
 pytestmark = pytest.mark.django_db
 
 COURSE = "course-v1:Cond+C1+R1"
+ACTIVITY_TABLES = ("courseware_studentmodule", "completion_blockcompletion")
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 LISTS = {
@@ -166,6 +169,16 @@ def me() -> dict[str, Any]:
     return {"user": User.objects.get(username="conny")}
 
 
+def _look_at_something() -> None:
+    StudentModule.objects.create(student=me()["user"], course_id=COURSE, module_id="x")
+
+
+def _complete_something() -> None:
+    BlockCompletion.objects.create(
+        **me(), course_key=COURSE, block_key="x", block_type="html", completion=1.0
+    )
+
+
 #: What the answers are made of besides the course's row, each with a change of it.
 CHANGES: dict[str, Callable[[], Any]] = {
     "a mode": lambda: CourseMode.objects.create(course_id=COURSE, mode_slug="verified"),
@@ -181,12 +194,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
         **me(), key="time_zone", value="Asia/Tokyo"
     ),
     "the apps' configuration": lambda: MobileConfig.objects.create(name="a", value="b"),
-    "where the learner was last": lambda: StudentModule.objects.create(
-        student=me()["user"], course_id=COURSE, module_id="x"
-    ),
-    "a completion": lambda: BlockCompletion.objects.create(
-        **me(), course_key=COURSE, block_key="x", block_type="html", completion=1.0
-    ),
+    "where the learner was last": _look_at_something,
     "the mode of the enrolment": lambda: CourseEnrollment.objects.update(mode="verified"),
     "unenrolling": lambda: CourseEnrollment.objects.update(is_active=False),
     "the address of the learner": lambda: User.objects.update(email="new@example.org"),
@@ -204,6 +212,46 @@ def test_whatever_an_answer_is_made_of_changes_its_validator(
     change()
 
     assert not is_unchanged(client, address, etag)
+
+
+@pytest.mark.parametrize(
+    ("address", "tables"),
+    [
+        pytest.param("mobile v1", [], id="mobile v1"),
+        pytest.param("mobile v4", ["courseware_studentmodule"], id="mobile v4"),
+        pytest.param("mobile status", ["completion_blockcompletion"], id="mobile status"),
+        pytest.param("enrolments", [], id="enrolments"),
+        pytest.param("learner home", ["completion_blockcompletion"], id="learner home"),
+    ],
+)
+def test_activity_is_read_and_counts_where_it_shows_alone(
+    address: str, tables: list[str], client: Client
+):
+    path = LISTS[address]
+    CourseEnrollment.objects.update(created=NOW - timedelta(days=50))
+    etag = etag_of(client, path)
+    with CaptureQueriesContext(connection) as captured:
+        assert is_unchanged(client, path, etag)
+
+    _complete_something()
+    _look_at_something()
+
+    read = [each for each in ACTIVITY_TABLES if each in captured[-1]["sql"]]
+    assert read == tables
+    assert is_unchanged(client, path, etag) is (not tables)
+
+
+def test_a_completion_is_recent_for_thirty_days(client: Client, at_noon: Any):
+    CourseEnrollment.objects.update(created=NOW - timedelta(days=50))
+    _complete_something()
+    address = LISTS["mobile status"]
+    at_noon.move_to(NOW + timedelta(days=29.5))
+    before = etag_of(client, address)
+    assert is_unchanged(client, address, before)
+
+    at_noon.move_to(NOW + timedelta(days=30.5))
+
+    assert not is_unchanged(client, address, before)
 
 
 @pytest.mark.parametrize(
