@@ -1,6 +1,7 @@
 """``python -m benchmarks``: measure one mode on the servers that the environment names.
 
 ``make bench`` runs it for both modes. Tables go to the terminal, figures to ``benchmarks/results``.
+Exit code 1: what ``sustained`` promises did not hold.
 """
 
 import argparse
@@ -46,7 +47,9 @@ def main() -> int:
     path = document.save(figures)
     _print(figures, console)
     console.print(f"saved: {path.relative_to(RESULTS.parent.parent)}")
-    return 0
+    for line in figures.get("violations", ()):
+        console.print(f"VIOLATED  {line}", markup=False)
+    return 1 if figures.get("violations") else 0
 
 
 class _Document:

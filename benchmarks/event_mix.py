@@ -32,6 +32,11 @@ from lms_integration.topology import event_exchange, event_queue
 DUPLICATE_SHARE = 0.05
 REORDERED_SHARE = 0.05
 DROPPED_SHARE = 0.01
+#: Of the real edits: neither event nor mark came of it, as after a backup that was restored. They are of
+#: courses that nobody ever announces, so that the inspector alone can find them.
+UNMARKED_SHARE = 0.02
+#: So many such courses, as a share of the others, and at least one.
+SILENT_SHARE = 0.01
 #: Of the real edits: the course is deleted; an edit of a deleted one creates it again.
 DELETE_SHARE = 0.03
 #: An event that is late comes so many events later, at the most.
@@ -53,6 +58,7 @@ class MixFigures:
     duplicated: int = 0
     reordered: int = 0
     dropped: int = 0
+    unmarked: int = 0
     longest_publish_block_seconds: float = 0.0
 
 
@@ -61,6 +67,7 @@ class EventMix:
 
     A share of ``edit_share`` of the events announces a real edit, which is written and marked as
     Studio does; the others announce the version that is published already, and the intake marks them.
+    ``silent_keys`` are courses whose edits nobody marks or announces, now or later.
     """
 
     def __init__(
@@ -70,8 +77,11 @@ class EventMix:
         course_keys: Sequence[str],
         *,
         edit_share: float,
+        silent_keys: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
+        self.silent_keys = frozenset(silent_keys)
+        self._silent = list(silent_keys)
         self._author = SplitAuthor(database, index=SqlCourseIndex(database))
         self._random = random.Random(seed)
         self._keys = list(course_keys)
@@ -89,8 +99,9 @@ class EventMix:
 
     def create_courses(self) -> Iterator[int]:
         """Create every course, many at once and without a word; yield how many were created."""
-        for start in range(0, len(self._keys), _CREATED_AT_ONCE):
-            keys = self._keys[start : start + _CREATED_AT_ONCE]
+        every = [*self._keys, *self._silent]
+        for start in range(0, len(every), _CREATED_AT_ONCE):
+            keys = every[start : start + _CREATED_AT_ONCE]
             courses = [NewCourse(course_key=key, settings=self._next_version()) for key in keys]
             with transaction.atomic():
                 changes = self._author.create_courses(courses)
@@ -102,6 +113,9 @@ class EventMix:
         self.figures.events += 1
         key = self._random.choices(self._keys, cum_weights=self._cumulative)[0]
         is_real = self._random.random() < self._edit_share
+        if is_real and self._silent and self._random.random() < UNMARKED_SHARE:
+            self._edit_in_silence()
+            return
         fate = self._random.random()
         if fate < DROPPED_SHARE:
             self.figures.dropped += 1
@@ -130,6 +144,11 @@ class EventMix:
     def as_dict(self) -> dict[str, Any]:
         """Return the figures for JSON."""
         return asdict(self.figures)
+
+    def _edit_in_silence(self) -> None:
+        self.figures.unmarked += 1
+        with transaction.atomic():
+            self._author.edit_settings(self._random.choice(self._silent), self._next_version())
 
     def _edit(self, key: str, *, is_sent_at_once: bool) -> Event:
         self.figures.real_edits += 1
@@ -194,6 +213,12 @@ class EventMix:
     def _next_version(self) -> dict[str, Any]:
         self._number += 1
         return numbered_settings(self._number)
+
+
+def silent_keys_for(course_count: int) -> list[str]:
+    """Return the courses of a mix whose edits nobody marks or announces."""
+    count = max(1, int(course_count * SILENT_SHARE))
+    return [f"course-v1:SilentX+C{number:06}+R1" for number in range(count)]
 
 
 def empty_databases(database: Database[dict[str, Any]]) -> None:

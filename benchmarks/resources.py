@@ -1,16 +1,23 @@
-"""Memory of the pipeline's processes and the backlog of dirty courses, sampled while it works."""
+"""Memory of the pipeline's processes and its backlogs, sampled while it works."""
 
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db.models import Count, Min
+from kombu import Connection
 
+from benchmarks.steadiness import Series
 from dev.procfile import ProcfileProcesses
 from dev.trials.processes import resident_mib, tree_of
+from lms_integration.database_clock import DatabaseNow
+from lms_integration.events import QUEUE
 from lms_integration.models import OverviewMark
 
 PERIOD_SECONDS = 1.0
@@ -24,6 +31,8 @@ class Sample:
 
     at_seconds: float
     dirty_count: int
+    oldest_dirty_seconds: float  #: how long the course has been dirty that has been for the longest
+    waiting_events: int  #: in the queue of the intake
     resident_mib: dict[str, float]  #: ``{"live 4711": MiB}``, one for each process
 
 
@@ -56,25 +65,23 @@ class Samples:
         """Return how many courses were dirty, look by look."""
         return [sample.dirty_count for sample in self.samples]
 
-    def dirty_medians(self) -> tuple[float, float]:
-        """Return the median backlog of the first and of the last third after the warm-up."""
-        counts = [sample.dirty_count for sample in self._settled()]
-        third = max(1, len(counts) // 3)
-        return statistics.median(counts[:third] or [0]), statistics.median(counts[-third:] or [0])
+    def series(self, value_of: Callable[[Sample], float]) -> Series:
+        """Return a figure's times and values, look by look."""
+        return [(sample.at_seconds, value_of(sample)) for sample in self.samples]
 
     def _settled(self) -> Sequence[Sample]:
         return self.samples[int(len(self.samples) * WARM_UP_SHARE) :]
 
-    def _series(self, name: str) -> tuple[list[float], list[float]]:
+    def _memory_of(self, name: str) -> tuple[list[float], list[float]]:
         found = [sample for sample in self._settled() if name in sample.resident_mib]
         return [each.at_seconds for each in found], [each.resident_mib[name] for each in found]
 
     def _slope_of(self, name: str) -> float:
-        times, sizes = self._series(name)
+        times, sizes = self._memory_of(name)
         return statistics.linear_regression(times, sizes).slope if len(times) > 2 else 0.0
 
     def _growth_of(self, name: str) -> float:
-        _, sizes = self._series(name)
+        _, sizes = self._memory_of(name)
         tenth = max(1, len(sizes) // 10)
         return statistics.median(sizes[-tenth:]) - statistics.median(sizes[:tenth])
 
@@ -89,7 +96,7 @@ def sampled(processes: ProcfileProcesses, names: Sequence[str]) -> Iterator[Samp
     def look() -> None:
         try:
             while not over.wait(PERIOD_SECONDS):
-                with suppress(DatabaseError, InterfaceError, KeyError):
+                with suppress(DatabaseError, InterfaceError, KeyError, OSError):
                     samples.samples.append(_sample(processes, names, begun))
         finally:
             connections.close_all()
@@ -110,8 +117,31 @@ def _sample(processes: ProcfileProcesses, names: Sequence[str], begun: float) ->
         for pid in tree_of(processes.pid(name)):
             if (mib := resident_mib(pid)) is not None:
                 sizes[f"{name} {pid}"] = mib
+    dirty_count, oldest_seconds = _dirty()
     return Sample(
         at_seconds=time.monotonic() - begun,
-        dirty_count=OverviewMark.objects.filter(dirty_since__isnull=False).count(),
+        dirty_count=dirty_count,
+        oldest_dirty_seconds=oldest_seconds,
+        waiting_events=messages_in(QUEUE),
         resident_mib=sizes,
     )
+
+
+def _dirty() -> tuple[int, float]:
+    found = OverviewMark.objects.filter(dirty_since__isnull=False).aggregate(
+        count=Count("*"), oldest=Min("dirty_since"), now=DatabaseNow()
+    )
+    if found["oldest"] is None:
+        return 0, 0.0
+    return found["count"], max(0.0, (found["now"] - found["oldest"]).total_seconds())
+
+
+def messages_in(queue: str) -> int:
+    """Return how many messages wait in a queue of the broker's.
+
+    Raises:
+        OSError, kombu.exceptions.KombuError: the broker did not answer.
+    """
+    with Connection(settings.OVERVIEW_BROKER_URL) as opened:
+        channel: Any = opened.channel()
+        return int(channel.queue_declare(queue=queue, passive=True).message_count)

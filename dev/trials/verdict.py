@@ -34,6 +34,11 @@ class Verdict:
         """Whether every course is as it should be."""
         return not any(self._kinds().values())
 
+    def keys(self) -> set[str]:
+        """Return the courses that are not as they should be."""
+        # A key has no space in it; every line begins with one, and a colon.
+        return {line.partition(": ")[0] for lines in self._kinds().values() for line in lines}
+
     def __str__(self) -> str:
         kinds = {name: lines for name, lines in self._kinds().items() if lines}
         told = [

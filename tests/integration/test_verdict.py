@@ -56,6 +56,7 @@ def test_what_is_as_published_is_clean(built: Dependencies):
     verdict = judge(built.inspector)
 
     assert verdict.is_clean
+    assert verdict.keys() == set()
     assert (verdict.course_count, verdict.deleted_count) == (2, 1)
 
 
@@ -77,7 +78,10 @@ def test_a_deleted_course_with_a_row_is_resurrected(built: Dependencies):
     row.pk = row.id = GONE
     row.save(force_insert=True)
 
-    assert counts_of(judge(built.inspector)) == (0, 0, 1, 0)
+    verdict = judge(built.inspector)
+
+    assert counts_of(verdict) == (0, 0, 1, 0)
+    assert verdict.keys() == {GONE}
 
 
 @pytest.mark.parametrize("part", ["tabs", "projection", "column", "state", "tombstone"])
@@ -94,4 +98,7 @@ def test_parts_of_another_version_are_half_written(built: Dependencies, part: st
         case "tombstone":
             OverviewTombstone.objects.all().delete()
 
-    assert counts_of(judge(built.inspector)) == (0, 0, 0, 1)
+    verdict = judge(built.inspector)
+
+    assert counts_of(verdict) == (0, 0, 0, 1)
+    assert verdict.keys() == {GONE if part == "tombstone" else KEY}
