@@ -27,9 +27,10 @@ def printed_accounts(*roles: str, prefix: str = PREFIX) -> Iterator[Mapping[str,
     """Run what ``overview grants --create`` prints; give ``{role: password}``; drop the accounts."""
     with administrator() as cursor:
         passwords = create_accounts(cursor, *roles, prefix=prefix)
-        try:
-            yield passwords
-        finally:
+    try:
+        yield passwords
+    finally:
+        with administrator() as cursor:  # the server may have been restarted meanwhile
             _drop_accounts(cursor, prefix)
 
 

@@ -9,22 +9,41 @@ from pathlib import Path
 from dev.authoring.author import PublishedChange
 from dev.procfile import PROJECT, ProcfileProcesses
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState
+from tests.sql_accounts import PROCESS_PREFIX, account_url
 
 PATIENCE_SECONDS = 60
 
 
+#: The accounts that processes have, as ``overview grants`` makes them.
+ROLES = ("worker", "reader")
+
+
 class Pipeline(ProcfileProcesses):
-    """The processes of one test, and the command that talks to them."""
+    """The processes of one test, and the command that talks to them.
+
+    ``passwords`` are those of the accounts of ``ROLES``: the web process may read, all others are workers.
+    """
 
     def __init__(
-        self, *, sql_database: str, mongo_database: str, log_folder: Path, port: int = 0
+        self,
+        *,
+        sql_database: str,
+        mongo_database: str,
+        log_folder: Path,
+        passwords: Mapping[str, str],
+        port: int = 0,
     ) -> None:
+        worker, reader = (
+            account_url(role, passwords[role], prefix=PROCESS_PREFIX) for role in ROLES
+        )
         super().__init__(
             log_folder,
             environment={
                 **web_environment(sql_database=sql_database, port=port),
+                "OVERVIEW_DATABASE_URL": worker,
                 "OVERVIEW_MONGODB_DATABASE": mongo_database,
             },
+            own_variables={"web": {"OVERVIEW_DATABASE_URL": reader}},
         )
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:

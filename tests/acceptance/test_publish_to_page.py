@@ -1,6 +1,6 @@
 """A publish in Studio shows on a learner's open dashboard: every process and every server real."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visitors(
-    transactional_db: None,
+    process_passwords: Mapping[str, str],
     mongo_database: Database[dict[str, Any]],
     broker_url: str,
     browser: Browser,
@@ -42,6 +42,7 @@ def visitors(
             sql_database=str(connection.settings_dict["NAME"]),
             mongo_database=mongo_database.name,
             log_folder=tmp_path / "logs",
+            passwords=process_passwords,
             port=port,
         ) as pipeline,
         ExitStack() as windows,

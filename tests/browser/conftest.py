@@ -1,9 +1,8 @@
-"""The web process of the ``Procfile`` on the test's database, and a browser."""
+"""The web process of the ``Procfile`` on the test's database, with the account of production, and a browser."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser
 from dev.procfile import ProcfileProcesses
 from tests.acceptance.processes import web_environment
 from tests.browser.browsing import DESKTOP, PHONE, Visit, chromium, free_port, visit
+from tests.sql_accounts import account_url, printed_accounts
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def site(
-    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of gunicorn with our pages, on the database of the tests."""
-    with django_db_blocker.unblock():
-        name = str(connection.settings_dict["NAME"])
-    with _web_process(name, logs=tmp_path_factory.mktemp("web")) as url:
+    with _web_process(logs=tmp_path_factory.mktemp("web")) as url:
         yield url
 
 
@@ -36,7 +32,7 @@ def site(
 def fresh_site(transactional_db: None, tmp_path: Path) -> Iterator[str]:
     """The same for one test alone: the admin's log needs the content types that the process remembers,
     and emptying the database between tests makes new ones."""
-    with _web_process(str(connection.settings_dict["NAME"]), logs=tmp_path / "web") as url:
+    with _web_process(logs=tmp_path / "web") as url:
         yield url
 
 
@@ -51,9 +47,16 @@ def visitor(
 
 
 @contextmanager
-def _web_process(database: str, *, logs: Path) -> Iterator[str]:
+def _web_process(*, logs: Path) -> Iterator[str]:
     port = free_port()
-    environment = web_environment(sql_database=database, port=port)
-    with ProcfileProcesses(logs, environment=environment) as processes:
-        processes.start("web")
-        yield f"http://127.0.0.1:{port}"
+    # Several may run at once, and each drops its account in the end.
+    prefix = f"site_{port}_"
+    with printed_accounts("admin", prefix=prefix) as passwords:
+        name = str(connection.settings_dict["NAME"])
+        environment = {
+            **web_environment(sql_database=name, port=port),
+            "OVERVIEW_DATABASE_URL": account_url("admin", passwords["admin"], prefix=prefix),
+        }
+        with ProcfileProcesses(logs, environment=environment) as processes:
+            processes.start("web")
+            yield f"http://127.0.0.1:{port}"
