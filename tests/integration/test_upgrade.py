@@ -329,6 +329,7 @@ def test_a_run_that_rewrites_is_for_the_release_that_rows_are_to_be_of(site, upk
     worker_of(site, NEWER).run_here(run)
 
     assert (run_row(run).state, run_row(run).written_count) == ("done", 1)
+    assert name_of(KEY) == f"{KEY}{SUFFIX}"
 
 
 def test_a_newer_target_gives_up_the_upgrade_to_the_one_before(site, upkeep):
