@@ -30,11 +30,16 @@ _COLUMNS = (
 # not know the row alias of MySQL 8. An older announcement never hides a newer one. A mark on a course
 # that is held back may be what mends it, and begins a new dirty time: else its announcement would be
 # disbelieved at once, and the pipeline seem hours behind; the publish that waits does so all the same.
+# The looks that found the source behind go with the dirty time, not with the mark: marks that come
+# without pause would else keep an announcement that is not true from ever being disbelieved.
+# A delete stays announced until it is done: an event from before it may come after it, and Open edX's
+# names no time to tell. A count that is behind what is done (a backup, a hand) must not swallow a mark.
 _UPSERT_MYSQL = """
 INSERT INTO overview_mark ({columns}) VALUES {rows}
 ON DUPLICATE KEY UPDATE
     dirty_since = IF(wanted <= done OR next_attempt_at > {held_back},
                      VALUES(dirty_since), dirty_since),
+    looks = IF(wanted <= done OR next_attempt_at > {held_back}, 0, looks),
     next_attempt_at = IF(VALUES(next_attempt_at) IS NULL OR wanted <= done,
                          VALUES(next_attempt_at), next_attempt_at),
     attempts = 0,
@@ -49,10 +54,10 @@ ON DUPLICATE KEY UPDATE
     last_event_at = VALUES(last_event_at),
     published_since = IF(wanted <= done OR published_since IS NULL,
                          VALUES(published_since), published_since),
-    delete_announced = COALESCE(VALUES(delete_announced),
-                                IF(wanted <= done, NULL, delete_announced)),
+    delete_announced = IF(wanted <= done OR delete_announced IS NULL,
+        VALUES(delete_announced), delete_announced OR COALESCE(VALUES(delete_announced), FALSE)),
     rewrite = IF(wanted <= done, VALUES(rewrite), rewrite OR VALUES(rewrite)),
-    wanted = wanted + 1
+    wanted = GREATEST(wanted, done) + 1
 """
 
 # SQLite lets every expression see the old row; the order means nothing there.
@@ -61,6 +66,7 @@ INSERT INTO overview_mark ({columns}) VALUES {rows}
 ON CONFLICT (course_key) DO UPDATE SET
     dirty_since = CASE WHEN wanted <= done OR next_attempt_at > {held_back}
         THEN excluded.dirty_since ELSE dirty_since END,
+    looks = CASE WHEN wanted <= done OR next_attempt_at > {held_back} THEN 0 ELSE looks END,
     next_attempt_at = CASE WHEN excluded.next_attempt_at IS NULL OR wanted <= done
         THEN excluded.next_attempt_at ELSE next_attempt_at END,
     attempts = 0,
@@ -75,11 +81,12 @@ ON CONFLICT (course_key) DO UPDATE SET
     last_event_at = excluded.last_event_at,
     published_since = CASE WHEN wanted <= done OR published_since IS NULL
         THEN excluded.published_since ELSE published_since END,
-    delete_announced = COALESCE(excluded.delete_announced,
-        CASE WHEN wanted <= done THEN NULL ELSE delete_announced END),
+    delete_announced = CASE WHEN wanted <= done OR delete_announced IS NULL
+        THEN excluded.delete_announced
+        ELSE delete_announced OR COALESCE(excluded.delete_announced, FALSE) END,
     rewrite = CASE WHEN wanted <= done THEN excluded.rewrite
         ELSE MAX(rewrite, excluded.rewrite) END,
-    wanted = wanted + 1
+    wanted = MAX(wanted, done) + 1
 """
 
 _UPSERTS = {"mysql": _UPSERT_MYSQL, "sqlite": _UPSERT_SQLITE}
@@ -146,11 +153,7 @@ def mark_courses(
         else now_sql(connection.vendor, offset_seconds=not_before_seconds)
     )
     published = _published_since(marks, vendor=connection.vendor)
-    deleted = {
-        mark.course_key: mark.event_type == CourseDeleted.type_name
-        for mark in marks
-        if mark.event_type in PUBLISH_EVENT_TYPES
-    }
+    deleted = _deletes_announced(marks)
     rewritten = {mark.course_key for mark in marks if mark.rewrite}
     row = f"(%s, 1, 0, 0, '', %s, %s, {now}, {next_attempt}, %s, %s, {now}, {{since}}, %s, %s)"
     statement = _UPSERTS[connection.vendor].format(
@@ -192,6 +195,16 @@ def _published_since(marks: Sequence[CourseMark], *, vendor: str) -> dict[str, s
         elif mark.event_type in PUBLISH_EVENT_TYPES:
             since.setdefault(mark.course_key, now_sql(vendor))
     return since
+
+
+def _deletes_announced(marks: Sequence[CourseMark]) -> dict[str, bool]:
+    """Return, for courses with a publish or delete among ``marks``, whether there is a delete."""
+    deleted: dict[str, bool] = {}
+    for mark in marks:
+        if mark.event_type in PUBLISH_EVENT_TYPES:
+            is_delete = mark.event_type == CourseDeleted.type_name
+            deleted[mark.course_key] = is_delete or deleted.get(mark.course_key, False)
+    return deleted
 
 
 def _announces_newer(mark: CourseMark, known: CourseMark) -> bool:

@@ -80,6 +80,7 @@ class MarkNotes:
     event_type: str = ""
     event_at: datetime | None = None
     attempts: int = 0  #: failed or early ones since the mark
+    looks: int = 0  #: that found the source behind what was announced, since the course is dirty
     last_error: str = ""
 
 
@@ -97,7 +98,8 @@ class LockedCourse:
     #: How long a publish or delete has been waiting that no rebuild has answered; None without one.
     published_seconds: float | None = None
     rewrite: bool = False  #: write everything, also what is as the state remembers it
-    delete_is_announced: bool = False  #: the newest announcement is a delete
+    #: A delete that no rebuild has answered; an event from before it may have come after it.
+    delete_is_announced: bool = False
     notes: MarkNotes = field(default_factory=MarkNotes)
 
     @property

@@ -69,7 +69,8 @@ MAX_ROUNDS = 10
 #: and a structure that has been missing for so long is not on its way.
 DISBELIEVE_AFTER_SECONDS = 60.0
 #: And so many looks have to have found it so: after a long backlog the first look comes late, and what
-#: it sees may still be a publish on its way.
+#: it sees may still be a publish on its way. They are counted as long as the course is dirty: marks that
+#: come meanwhile, forged ones or those of an author whose clock was put back, postpone nothing.
 DISBELIEVE_AFTER_LOOKS = 3
 
 Build = Callable[[PublishedCourse], BuiltOverview]
@@ -498,7 +499,7 @@ def _change_for_lagging(
 def _has_waited_long(course: LockedCourse) -> bool:
     return (
         course.dirty_seconds >= DISBELIEVE_AFTER_SECONDS
-        and course.notes.attempts >= DISBELIEVE_AFTER_LOOKS
+        and course.notes.looks >= DISBELIEVE_AFTER_LOOKS
     )
 
 

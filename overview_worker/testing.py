@@ -233,6 +233,7 @@ class InMemoryCourse:
     announced_at: datetime | None = None
     dirty_since: float | None = None  #: on the store's clock, in seconds
     attempts: int = 0
+    looks: int = 0
     next_attempt_at: float | None = None
     last_error: str = ""
     event_type: str = ""
@@ -306,7 +307,8 @@ class InMemoryOverviewStore:
         if not course.is_dirty:
             course.published_since, course.delete_announced, course.rewrite = None, None, False
         if event_type in PUBLISH_EVENT_TYPES:
-            course.delete_announced = event_type == CourseDeleted.type_name
+            is_delete = event_type == CourseDeleted.type_name
+            course.delete_announced = is_delete or bool(course.delete_announced)
         if event_type in PUBLISH_EVENT_TYPES and course.published_since is None:
             course.published_since = self._now
         course.rewrite |= rewrite
@@ -314,8 +316,8 @@ class InMemoryOverviewStore:
         held_until = course.next_attempt_at
         is_held_back = held_until is not None and held_until > self._now + _HELD_BACK_SECONDS
         if not course.is_dirty or is_held_back:
-            course.dirty_since = self._now
-        course.wanted += 1
+            course.dirty_since, course.looks = self._now, 0
+        course.wanted = max(course.wanted, course.done) + 1
         course.attempts = 0
         course.next_attempt_at = None
         known = course.announced_at
@@ -406,6 +408,7 @@ class InMemoryOverviewStore:
             notes=MarkNotes(
                 event_type=course.event_type,
                 attempts=course.attempts,
+                looks=course.looks,
                 last_error=course.last_error if course.attempts else "",
             ),
         )
@@ -430,6 +433,7 @@ class InMemoryOverviewStore:
             case NothingToBuild():
                 course.fault = None
             case PostponeRebuild():
+                course.looks += course.is_dirty
                 self._postpone(course, change.reason)
                 return
             case RecordFault():
@@ -452,6 +456,7 @@ class InMemoryOverviewStore:
         else:
             course.published_since, course.delete_announced, course.rewrite = None, None, False
         course.attempts, course.next_attempt_at, course.last_error = 0, None, ""
+        course.looks = 0
         course.dirty_since = self._now if course.is_dirty else None
         if not course.is_dirty:
             course.announced_version = course.announced_at = None

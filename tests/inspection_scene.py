@@ -83,7 +83,7 @@ class Site:
         for mark in waiting:
             OverviewMark.objects.filter(pk=mark.pk).update(
                 dirty_since=mark.dirty_since and mark.dirty_since - shift,
-                attempts=DISBELIEVE_AFTER_LOOKS,
+                looks=DISBELIEVE_AFTER_LOOKS,
             )
         for start in range(0, len(keys), CHUNK):
             self.rebuild(*keys[start : start + CHUNK])

@@ -27,13 +27,16 @@ class OverviewMark(models.Model):
     dirty_since = models.DateTimeField(null=True)
     #: Since when the oldest publish or delete waits that no rebuild has answered; NULL without one.
     published_since = models.DateTimeField(null=True)
-    #: Whether the newest event of a publish or delete was a delete, with or without a time; NULL where
-    #: there was none since the course was clean.
+    #: Whether an event since the course was clean announced its delete, with or without a time; NULL
+    #: where there was none of a publish or delete. It matters only while the index lacks the course.
     delete_announced = models.BooleanField(null=True)
     #: The next rebuild writes row, tabs and projection even where they are what the state remembers.
     rewrite = models.BooleanField(default=False, db_default=False)
     #: Failed or early attempts since the newest finished rebuild or mark.
     attempts = models.PositiveIntegerField(default=0)
+    #: Rebuilds since ``dirty_since`` that found the source behind what was announced; further marks
+    #: change nothing about it.
+    looks = models.PositiveIntegerField(default=0, db_default=0)
     #: Not to be enqueued by the sweeper before this time; NULL means at once.
     next_attempt_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=500, default="", blank=True)

@@ -132,7 +132,7 @@ def _seconds(since: datetime | None, now: datetime | None) -> float | None:
 
 
 def announces_delete(mark: OverviewMark) -> bool:
-    """Whether a delete was announced last; Open edX's own signal names no time to order it by."""
+    """Whether a delete was announced; Open edX's own signal names no time to order it by."""
     return mark.announced_version == ANNOUNCED_DELETE or bool(mark.delete_announced)
 
 
@@ -142,5 +142,6 @@ def _notes_of(mark: OverviewMark) -> MarkNotes:
         event_type=mark.last_event_type,
         event_at=mark.last_event_at,
         attempts=mark.attempts,
+        looks=mark.looks,
         last_error=mark.last_error if mark.attempts else "",
     )

@@ -35,6 +35,7 @@ ON DUPLICATE KEY UPDATE
     announced_at = IF(wanted > VALUES(done), announced_at, NULL),
     next_attempt_at = NULL,
     attempts = 0,
+    looks = 0,
     last_error = '',
     done = GREATEST(done, VALUES(done))
 """
@@ -52,6 +53,7 @@ ON CONFLICT (course_key) DO UPDATE SET
     announced_at = CASE WHEN wanted > excluded.done THEN announced_at ELSE NULL END,
     next_attempt_at = NULL,
     attempts = 0,
+    looks = 0,
     last_error = '',
     done = MAX(done, excluded.done)
 """
@@ -62,6 +64,7 @@ _BACKOFF_MYSQL = """
 UPDATE overview_mark SET
     next_attempt_at = {now} + INTERVAL LEAST(100 << LEAST(attempts, 10), {cap}) * 1000 MICROSECOND,
     attempts = attempts + 1,
+    looks = looks + {looked},
     last_error = %s
 WHERE course_key IN ({keys}) AND wanted > done
 """
@@ -70,6 +73,7 @@ UPDATE overview_mark SET
     next_attempt_at = STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW',
         '+' || (MIN(100 << MIN(attempts, 10), {cap}) / 1000.0) || ' seconds'),
     attempts = attempts + 1,
+    looks = looks + {looked},
     last_error = %s
 WHERE course_key IN ({keys}) AND wanted > done
 """
@@ -126,10 +130,18 @@ def mark_done(vendor: str, courses: Sequence[LockedCourse]) -> Statement:
     return Statement(statement, parameters)
 
 
-def postpone(vendor: str, keys: Sequence[str], reason: str) -> Statement:
-    """Count a failed attempt of each dirty course and set when the sweeper tries again."""
+def postpone(
+    vendor: str, keys: Sequence[str], reason: str, *, has_looked: bool = False
+) -> Statement:
+    """Count a failed attempt of each dirty course and set when the sweeper tries again.
+
+    ``has_looked``: the source answered, and was behind what was announced.
+    """
     statement = _BACKOFF[vendor].format(
-        keys=", ".join(["%s"] * len(keys)), now=now_sql(vendor), cap=BACKOFF_CAP_MS
+        keys=", ".join(["%s"] * len(keys)),
+        now=now_sql(vendor),
+        cap=BACKOFF_CAP_MS,
+        looked=int(has_looked),
     )
     return Statement(statement, [storable(reason), *keys])
 

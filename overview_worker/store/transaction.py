@@ -197,7 +197,8 @@ class DjangoRebuildTransaction:
             for change in group:
                 match change:
                     case PostponeRebuild():
-                        yield postpone(vendor, [change.course.course_key], change.reason)
+                        keys = [change.course.course_key]
+                        yield postpone(vendor, keys, change.reason, has_looked=True)
                     case RecordFault():
                         yield hold_back(vendor, change.course, str(change.error))
                     case HoldRemoval():

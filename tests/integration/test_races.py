@@ -790,7 +790,7 @@ def make_older(course_key: str, *, seconds: float) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE overview_mark SET dirty_since = dirty_since - INTERVAL %s SECOND, "
-            "attempts = %s WHERE course_key = %s",
+            "looks = %s WHERE course_key = %s",
             [seconds, DISBELIEVE_AFTER_LOOKS, course_key],
         )
 

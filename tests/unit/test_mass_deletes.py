@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lms_integration.events import CourseDeleted
+from lms_integration.events import CourseDeleted, CoursePublished
 from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.errors import ModulestoreUnavailable
@@ -106,6 +106,17 @@ def row_count(store: InMemoryOverviewStore) -> int:
 
 def test_few_that_vanish_are_removed(modulestore, store):
     assert vanish(modulestore, store, KEYS[:5]) == [RebuildOutcome.DELETED] * 5
+
+
+def test_an_event_from_before_the_delete_that_comes_late_takes_nothing_back(modulestore, store):
+    for key in KEYS[:6]:
+        modulestore.delete(key)
+        store.mark(key, event_type=DELETED)
+        store.mark(key, event_type=CoursePublished.type_name)
+
+    report = rebuild_overviews(KEYS[:6], modulestore=modulestore, store=store, build=build)
+
+    assert set(report.outcomes.values()) == {RebuildOutcome.DELETED}
 
 
 def test_many_that_vanish_are_held_with_the_reason_on_their_marks(modulestore, store, caplog):

@@ -438,6 +438,45 @@ def test_an_announcement_is_disbelieved_after_a_minute(modulestore, store, rebui
     assert store.course(KEY).state.source_version == pointer.structure_id
 
 
+def test_nobody_postpones_that_by_marking_without_pause(modulestore, store, rebuild):
+    pointer = modulestore.publish(KEY)
+    far = datetime(2999, 1, 1, tzinfo=UTC)
+    for _ in range(int(DISBELIEVE_AFTER_SECONDS)):
+        store.mark(KEY, announced_version=UNKNOWN_VERSION, announced_at=far)
+        assert outcome(rebuild()) is RebuildOutcome.LAGGING
+        store.pass_time(1)
+    store.mark(KEY, announced_version=UNKNOWN_VERSION, announced_at=far)
+
+    assert outcome(rebuild()) is RebuildOutcome.WRITTEN
+    assert store.course(KEY).state.source_version == pointer.structure_id
+
+
+def test_what_came_to_nothing_because_a_server_was_away_was_no_look(modulestore, store, rebuild):
+    pointer = modulestore.publish(KEY)
+    at = pointer.updated_at + timedelta(seconds=1)
+    store.mark(KEY, announced_version=UNKNOWN_VERSION, announced_at=at)
+    modulestore.outage = ModulestoreUnavailable("gone")
+    for _ in range(DISBELIEVE_AFTER_LOOKS):
+        assert outcome(rebuild()) is RebuildOutcome.UNAVAILABLE
+    modulestore.outage = None
+    store.pass_time(DISBELIEVE_AFTER_SECONDS)
+
+    assert outcome(rebuild()) is RebuildOutcome.LAGGING
+
+
+def test_looks_are_counted_anew_when_the_course_has_been_clean(modulestore, store, rebuild):
+    pointer = modulestore.publish(KEY)
+    at = pointer.updated_at + timedelta(seconds=1)
+    store.mark(KEY, announced_version=UNKNOWN_VERSION, announced_at=at)
+    wait_long(store, rebuild, KEY)
+    assert outcome(rebuild()) is RebuildOutcome.WRITTEN
+
+    store.mark(KEY, announced_version=UNKNOWN_VERSION, announced_at=at)
+    store.pass_time(DISBELIEVE_AFTER_SECONDS)
+
+    assert outcome(rebuild()) is RebuildOutcome.LAGGING
+
+
 def test_an_index_older_than_the_row_is_waited_for(modulestore, store, rebuild):
     old = modulestore.publish(KEY, display_name="Old")
     modulestore.publish(KEY, display_name="New")
@@ -516,7 +555,7 @@ def locked(
         announced_at=announced_at,
         dirty_seconds=dirty_seconds,
         state=StoredState(source_version=built_from, source_updated_at=built_at),
-        notes=MarkNotes(attempts=looks),
+        notes=MarkNotes(looks=looks),
     )
 
 
