@@ -50,8 +50,9 @@ def _decide(course_keys: Sequence[str], status: RemovalStatus) -> list[str]:
             )
             keys = sorted(rows.values_list("course_key", flat=True))
             rows.update(status=status, changed_at=DatabaseNow())
-            mark_courses(
-                [CourseMark(course_key=key, event_type=RebuildRequested.type_name) for key in keys]
-            )
+            marks = [
+                CourseMark(course_key=key, event_type=RebuildRequested.type_name) for key in keys
+            ]
+            mark_courses(marks, commits=True)
         decided += keys
     return decided

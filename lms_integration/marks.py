@@ -131,12 +131,16 @@ def mark_courses(
     marks: Iterable[CourseMark],
     *,
     not_before_seconds: int | None = None,
+    commits: bool = False,
     using: str = DEFAULT_DB_ALIAS,
 ) -> None:
     """Mark courses dirty with one statement, in the caller's transaction if there is one.
 
     Of several marks of one course the newest announcement is kept. ``not_before_seconds`` keeps the
-    sweeper away for so long: for callers that enqueue the rebuilds themselves.
+    sweeper away for so long: for callers that enqueue the rebuilds themselves. ``commits``: nothing
+    follows in the caller's transaction, and the commit travels with the statement: a process that is
+    frozen between the two would keep the marks, and Studio would wait for them. It has no effect where
+    that transaction is itself inside another one.
 
     Raises:
         django.db.DatabaseError: the database refused or did not answer.
@@ -172,8 +176,12 @@ def mark_courses(
             deleted.get(mark.course_key),
             mark.course_key in rewritten,
         ]
+    is_alone = connection.in_atomic_block and not connection.savepoint_ids
+    ends = commits and is_alone and connection.vendor == "mysql"
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(f"{statement.strip()}; COMMIT" if ends else statement, parameters)
+        while ends and cursor.nextset():  # raises what the commit has met
+            pass
 
 
 def merge_marks(marks: Iterable[CourseMark]) -> Sequence[CourseMark]:

@@ -226,6 +226,12 @@ SPECTACULAR_SETTINGS = {
 }
 
 
+#: After so long without an answer a statement is given up. Longer than any of ours takes, and than a
+#: worker's soft time limit lets it take; short enough for an intake whose connection has died in silence
+#: to be back in a minute. A migration that makes an index of a large table may need more.
+_SQL_TIMEOUT_SECONDS = int(os.environ.get("OVERVIEW_SQL_TIMEOUT_SECONDS", "20"))
+
+
 def database_settings(url: str) -> dict[str, Any]:
     """Return Django's settings for a ``mysql://`` or ``sqlite:///`` URL, with what correctness needs.
 
@@ -240,8 +246,8 @@ def database_settings(url: str) -> dict[str, Any]:
             "charset": "utf8mb4",
             "isolation_level": "read committed",
             "connect_timeout": 5,
-            "read_timeout": 60,
-            "write_timeout": 60,
+            "read_timeout": _SQL_TIMEOUT_SECONDS,
+            "write_timeout": _SQL_TIMEOUT_SECONDS,
             "init_command": "SET SESSION sql_mode = 'TRADITIONAL,ONLY_FULL_GROUP_BY', "
             # The longest that a task may take. Else the lock of a course whose worker's connection has
             # died in silence is held for hours. MySQL knows no such limit, and reads no such comment.

@@ -13,7 +13,6 @@ from django.db import (
 )
 from django.db.models import F, QuerySet
 
-from lms_integration.database_clock import DatabaseNow
 from lms_integration.events import Event
 from lms_integration.identity import database_identity
 from lms_integration.marks import mark_courses, mark_of
@@ -21,9 +20,8 @@ from lms_integration.models import OverviewMark
 from overview_worker.dead_letters import fingerprint_of, record_dead_letter
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.errors import StoreUnavailable
-
-#: A course whose task the broker gave up (it kills its worker, say) is left alone for so long.
-POISON_HOLD_SECONDS = 6 * 3600
+from overview_worker.store.mark_statements import Statement, end_with, give_up
+from overview_worker.store.sessions import ended_when_idle
 
 
 class DjangoIntakeStore:
@@ -51,19 +49,22 @@ class DjangoIntakeStore:
         """Keep what could not be read, all or nothing."""
         if not entries:
             return
-        with self._errors_translated(), transaction.atomic(using=self._using):
+        with (
+            self._errors_translated(),
+            ended_when_idle(connections[self._using]),
+            transaction.atomic(using=self._using),
+        ):
             # In one order everywhere, so that two writers of the same letters cannot deadlock.
             for entry in sorted(entries, key=fingerprint_of):
                 record_dead_letter(entry, using=self._using)
-            given_up = [e for e in entries if e.source is DeadLetterSource.BROKER and e.course_key]
-            for entry in sorted(given_up, key=lambda entry: entry.course_key):
-                self._hold_back(entry)
+            end_with(connections[self._using], list(self._held_back(entries)))
 
-    def _hold_back(self, entry: DeadLetterEntry) -> None:
-        self._marks().filter(course_key=entry.course_key, wanted__gt=F("done")).update(
-            next_attempt_at=DatabaseNow(offset_seconds=POISON_HOLD_SECONDS),
-            last_error=entry.reason[:500],
-        )
+    def _held_back(self, entries: Sequence[DeadLetterEntry]) -> Iterator[Statement]:
+        """Leave courses alone whose task the broker gave up (it kills its worker, say)."""
+        given_up = [e for e in entries if e.source is DeadLetterSource.BROKER and e.course_key]
+        vendor = connections[self._using].vendor
+        for entry in sorted(given_up, key=lambda entry: entry.course_key):
+            yield give_up(vendor, [entry.course_key], entry.reason)
 
     def _marks(self) -> QuerySet[OverviewMark]:
         return OverviewMark.objects.using(self._using)

@@ -289,12 +289,22 @@ class OverviewStore(Protocol):
         """
         ...
 
-    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
-        """Return those of ``course_keys`` that were marked again meanwhile."""
+    def still_dirty(self, seen: Mapping[str, int]) -> list[str]:
+        """Return those courses that are dirty and were marked since, of ``{course key: wanted}``.
+
+        What is dirty with no more marks than were seen has been left so on purpose.
+        """
         ...
 
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
         """Count a failed attempt for each dirty course and set when the sweeper tries again."""
+        ...
+
+    def retry_soon(self, course_keys: Sequence[str]) -> None:
+        """Have dirty courses whose lock was taken tried again in a second, if that is sooner.
+
+        Those that are held back stay so.
+        """
         ...
 
     def take_due(self, *, limit: int) -> list[str]:

@@ -151,8 +151,11 @@ def rebuild_overviews(
             for key, fate in round_fates.items()
             if fate.outcome is not RebuildOutcome.CLEAN or key not in fates
         )
+        if busy := [k for k, fate in round_fates.items() if fate.outcome is RebuildOutcome.BUSY]:
+            # Who has the lock will look again, if nothing happens to it.
+            store.retry_soon(busy)
         pending = store.still_dirty(
-            [key for key, fate in round_fates.items() if fate.outcome in _LOOKS_AGAIN]
+            {key: fate.seen for key, fate in round_fates.items() if fate.seen is not None}
         )
         if not pending:
             break
@@ -165,21 +168,13 @@ def rebuild_overviews(
     )
 
 
-_LOOKS_AGAIN = frozenset(
-    {
-        RebuildOutcome.WRITTEN,
-        RebuildOutcome.UNCHANGED,
-        RebuildOutcome.DELETED,
-        RebuildOutcome.ABSENT,
-        RebuildOutcome.CLEAN,
-    }
-)
-
-
 @dataclass(frozen=True, slots=True)
 class _Fate:
     outcome: RebuildOutcome
     reason: str = ""
+    #: ``wanted`` under the lock, where it was had: a mark that came since is looked at, whatever became
+    #: of the one before, and only such a mark: else a course that lags would be tried without pause.
+    seen: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,7 +208,10 @@ class _Rebuild:
         takes_clean = self.depth is not RebuildDepth.DIRTY
         with self.store.transaction(course_keys) as transaction:
             locked = transaction.locked
-            fates |= dict.fromkeys(locked, _Fate(RebuildOutcome.CLEAN))
+            fates |= {
+                key: _Fate(RebuildOutcome.CLEAN, seen=course.wanted)
+                for key, course in locked.items()
+            }
             changes = self._changes(
                 [course for course in locked.values() if course.is_dirty or takes_clean]
             )
@@ -222,7 +220,7 @@ class _Rebuild:
             if changes:
                 _apply(transaction, changes)
         for change in changes:
-            fates[change.course.course_key] = _Fate(_outcome(change), _reason(change))
+            fates[change.course.course_key] = _fate(change)
             _log(change)
         return fates
 
@@ -253,7 +251,7 @@ class _Rebuild:
             fault = RecordFault(course=course, pointer=pointer, error=refused.error)
             transaction.apply([fault])
         _log(fault)
-        return {course.course_key: _Fate(RebuildOutcome.FAULTY, _reason(fault))}
+        return {course.course_key: _fate(fault)}
 
     def _changes(self, courses: Sequence[LockedCourse]) -> list[Change]:
         """Read the source and decide for each course; called while the locks are held."""
@@ -512,6 +510,10 @@ def _is_older(moment: datetime | None, *, than: datetime | None) -> bool:
 
 def _to_millisecond(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _fate(change: Change) -> _Fate:
+    return _Fate(_outcome(change), _reason(change), seen=change.course.wanted)
 
 
 def _outcome(change: Change) -> RebuildOutcome:

@@ -47,6 +47,7 @@ _ANNOUNCED_DELETE = ""
 _GRACE_SECONDS = 2.0
 _LEASE_SECONDS = 30.0
 _BACKOFF_CAP_SECONDS = 10.0
+_BUSY_RETRY_SECONDS = 1.0
 _FAULT_RETRY_SECONDS = 6 * 3600.0
 _HELD_BACK_SECONDS = 600.0
 
@@ -342,10 +343,22 @@ class InMemoryOverviewStore:
         finally:
             self._held.difference_update(keys)
 
-    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
-        """Return those of ``course_keys`` that are dirty."""
+    def still_dirty(self, seen: Mapping[str, int]) -> list[str]:
+        """Return those courses that were marked since so many marks were seen of them."""
         self._fail_while_out()
-        return sorted(key for key in course_keys if self.course(key).is_dirty)
+        return sorted(
+            key
+            for key, wanted in seen.items()
+            if self.course(key).is_dirty and self.course(key).wanted > wanted
+        )
+
+    def retry_soon(self, course_keys: Sequence[str]) -> None:
+        """Have dirty courses that are not held back tried again in a second, if that is sooner."""
+        self._fail_while_out()
+        for course in map(self.course, course_keys):
+            at = course.next_attempt_at
+            if course.is_dirty and at is not None and at <= self._now + _HELD_BACK_SECONDS:
+                course.next_attempt_at = min(at, self._now + _BUSY_RETRY_SECONDS)
 
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
         """Count a failed attempt for each dirty course and set when it is tried again."""

@@ -18,7 +18,9 @@ from overview_worker.ports import Modulestore, ReadResult
 OnStep = Callable[[str], None]
 
 _STATEMENT = re.compile(
-    r"\s*(?:SELECT\b.*?\bFROM|INSERT(?: IGNORE)? INTO|UPDATE|DELETE FROM)", re.S
+    r"\s*(?:SET [^;]*;\s*)?(SELECT\b.*?\bFROM|INSERT(?: IGNORE)? INTO|DELETE FROM|"
+    r"UPDATE(?: \(.*?\) free STRAIGHT_JOIN)?)",
+    re.S,
 )
 _TABLE = re.compile(r"\s*`?(\w+)`?")
 
@@ -65,10 +67,14 @@ def sql_steps(on_step: OnStep) -> Iterator[None]:
 
 
 def statement_name(sql: str) -> str:
-    """Return a statement's verb and table, such as ``SELECT overview_state FOR UPDATE``."""
+    """Return a statement's verb and table, such as ``SELECT overview_state FOR UPDATE``.
+
+    How long it is to wait, and which rows it passes by, is left out.
+    """
     start = _STATEMENT.match(sql)
     table = _TABLE.match(sql, start.end()) if start is not None else None
-    if table is None:
+    if start is None or table is None:
         return sql.split(maxsplit=1)[0]
-    lock = " FOR UPDATE" if " FOR UPDATE" in sql else ""
-    return f"{sql.split(maxsplit=1)[0]} {table[1]}{lock}"
+    verb = start[1].split(maxsplit=1)[0]
+    lock = " FOR UPDATE" if verb == "SELECT" and " FOR UPDATE" in sql else ""
+    return f"{verb} {table[1]}{lock}"

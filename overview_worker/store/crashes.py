@@ -35,10 +35,11 @@ def record_crash(
         ]
         for letter in sorted(letters, key=fingerprint_of):
             record_dead_letter(letter, using=using)
-        postpone = mark_statements.postpone(connection.vendor, sorted(course_keys), reason)
-        mark_statements.execute(connection, postpone)
+        vendor = connection.vendor
+        last = [mark_statements.postpone(vendor, sorted(course_keys), reason)]
         if given_up:
-            mark_statements.hold_back_all(connection, given_up)
+            last.append(mark_statements.give_up(vendor, given_up, reason))
+        mark_statements.end_with(connection, last)
     return given_up
 
 

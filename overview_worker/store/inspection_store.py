@@ -153,7 +153,8 @@ class DjangoInspectionStore:
             for keys in _chunks(course_keys):
                 with transaction.atomic(using=self._conf.using):
                     self._removals().filter(course_key__in=keys, status__in=_NEEDED).delete()
-                    self._mark([CourseMark(course_key=key, event_type=_BACK) for key in keys])
+                    marks = [CourseMark(course_key=key, event_type=_BACK) for key in keys]
+                    mark_courses(marks, commits=True, using=self._conf.using)
 
     def mark(self, repairs: Sequence[Repair], *, lease_seconds: int) -> None:
         """Mark courses; the sweeper leaves them alone for so long."""

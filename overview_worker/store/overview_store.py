@@ -1,6 +1,6 @@
 """``ports.OverviewStore`` on a Django connection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from overview_worker.errors import RetryableError
 from overview_worker.store import mark_statements
 from overview_worker.store.conf import StoreConf
 from overview_worker.store.failures import errors_translated
+from overview_worker.store.sessions import ended_when_idle
 from overview_worker.store.transaction import DjangoRebuildTransaction
 
 #: The sweeper leaves younger marks to the event that came with them, in seconds.
@@ -32,7 +33,11 @@ class DjangoOverviewStore:
         keys = sorted(course_keys)
         self._renew_lost_connection()
         while True:
-            with errors_translated(self._connection), transaction.atomic(using=self._conf.using):
+            with (
+                errors_translated(self._connection),
+                ended_when_idle(self._connection),
+                transaction.atomic(using=self._conf.using),
+            ):
                 opened = DjangoRebuildTransaction(self._conf, keys)
                 missing = opened.lock()
                 if not missing:
@@ -42,17 +47,18 @@ class DjangoOverviewStore:
             # Only rows that exist can be locked: locking a missing one deadlocks or collides.
             self._create_states(missing)
 
-    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
-        """Return those of ``course_keys`` that were marked again meanwhile."""
-        if not course_keys:
+    def still_dirty(self, seen: Mapping[str, int]) -> list[str]:
+        """Return those courses that were marked since so many marks were seen of them."""
+        if not seen:
             return []
         with errors_translated(self._connection):
-            return list(
+            dirty = (
                 self._marks()
-                .filter(course_key__in=course_keys, wanted__gt=F("done"))
+                .filter(course_key__in=seen, wanted__gt=F("done"))
                 .order_by("course_key")
-                .values_list("course_key", flat=True)
+                .values_list("course_key", "wanted")
             )
+            return [key for key, wanted in dirty if wanted > seen[key]]
 
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
         """Count a failed attempt for each dirty course and set when the sweeper tries again."""
@@ -62,22 +68,32 @@ class DjangoOverviewStore:
             )
             mark_statements.execute(self._connection, postpone)
 
-    def take_due(self, *, limit: int) -> list[str]:
-        """Return dirty courses whose time has come, oldest first, and lease them for a while."""
-        now = DatabaseNow()
+    def retry_soon(self, course_keys: Sequence[str]) -> None:
+        """Shorten the lease, or the wait, of courses whose lock was taken; held-back ones stay so."""
         with errors_translated(self._connection):
-            due = list(
-                self._marks()
-                .filter(
-                    Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now),
-                    dirty_since__lt=DatabaseNow(offset_seconds=-SWEEP_GRACE_SECONDS),
-                )
-                .order_by("dirty_since")
-                .values_list("course_key", flat=True)[:limit]
+            soon = DatabaseNow(offset_seconds=mark_statements.BUSY_RETRY_SECONDS)
+            # Usually nobody is away for longer: looking locks nothing.
+            away = self._marks().filter(course_key__in=course_keys, next_attempt_at__gt=soon)
+            keys = sorted(away.values_list("course_key", flat=True))
+            if keys:
+                statement = mark_statements.retry_soon(self._connection.vendor, keys)
+                mark_statements.execute(self._connection, statement)
+
+    def take_due(self, *, limit: int) -> list[str]:
+        """Return dirty courses whose time has come, oldest first, and lease them for a while.
+
+        A mark that a publisher has at the moment is passed by, and holds up no other.
+        """
+        with errors_translated(self._connection):
+            due = self._marks().filter(
+                Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=DatabaseNow()),
+                dirty_since__lt=DatabaseNow(offset_seconds=-SWEEP_GRACE_SECONDS),
             )
-            if due:
-                mark_statements.lease(self._connection, sorted(due))
-        return due
+            if not due.exists():  # looking locks nothing
+                return []
+            return mark_statements.lease(
+                self._connection, limit=limit, grace_seconds=SWEEP_GRACE_SECONDS
+            )
 
     def _marks(self) -> Any:
         return OverviewMark.objects.using(self._conf.using)

@@ -91,6 +91,7 @@ class DjangoThumbnailRegister:
                 mark_courses(
                     [CourseMark(course_key=course_key, event_type=MARK_EVENT_TYPE)],
                     not_before_seconds=REBUILD_LEASE_SECONDS,
+                    commits=True,
                     using=self._using,
                 )
         return is_done

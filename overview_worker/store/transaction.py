@@ -1,11 +1,12 @@
 """One rebuild's transaction: the locks it holds and the changes it writes."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, OperationalError, connections
 from django.db.models import F
 
 from lms_integration.database_clock import DatabaseNow
@@ -28,7 +29,12 @@ from overview_worker.ports import (
 )
 from overview_worker.store.changes import OverviewChanges
 from overview_worker.store.conf import StoreConf
-from overview_worker.store.failures import errors_translated, is_refused_value, short
+from overview_worker.store.failures import (
+    errors_translated,
+    is_refused_value,
+    is_taken_lock,
+    short,
+)
 from overview_worker.store.locking import CourseLocks
 from overview_worker.store.mark_statements import (
     Statement,
@@ -46,6 +52,8 @@ from overview_worker.store.rows import OverviewRows
 from overview_worker.store.served import ServedPublishes
 from overview_worker.store.states import OverviewStates
 from overview_worker.store.thumbnails import ThumbnailWishes
+
+logger = logging.getLogger(__name__)
 
 
 class DjangoRebuildTransaction:
@@ -114,8 +122,17 @@ class DjangoRebuildTransaction:
             raise RowRefused(keys, f"refused by the database: {short(error)}") from error
 
     def finish(self) -> None:
-        """Move the marks on: the last statement, which is committed with the transaction."""
-        end_with(self._connection, self._last)
+        """Move the marks on: the last statement, which is committed with the transaction.
+
+        Where a publisher keeps a mark for longer, all but that is committed: its course stays dirty,
+        and is rebuilt once more when the publisher has ended.
+        """
+        try:
+            end_with(self._connection, self._last)
+        except OperationalError as error:
+            if not is_taken_lock(error):
+                raise
+            logger.info("written, but still dirty: its mark is taken", extra={"keys": self._keys})
 
     def _write(self, writes: Sequence[WriteOverview]) -> None:
         if not writes:
@@ -184,7 +201,11 @@ class DjangoRebuildTransaction:
             record_dead_letter(letter, using=self._conf.using)
 
     def _mark_statements(self, changes: Sequence[Change]) -> Iterator[Statement]:
-        """Lock the marks in the order of their keys, as those do who mark several courses."""
+        """Lock the marks in the order of their keys, as those do who mark several courses.
+
+        Of several, those that are taken are passed by: whoever waits keeps others waiting.
+        """
+        waits = len(self._keys) == 1
         vendor = self._connection.vendor
         ordered = sorted(changes, key=lambda change: change.course.course_key)
         for is_finished, group in groupby(ordered, key=_is_finished):
@@ -192,7 +213,7 @@ class DjangoRebuildTransaction:
                 # A clean course has no mark to answer; one that came since is for who looks again.
                 dirty = [change.course for change in group if change.course.is_dirty]
                 if dirty:
-                    yield mark_done(vendor, dirty)
+                    yield mark_done(vendor, dirty, waits=waits)
                 continue
             for change in group:
                 match change:

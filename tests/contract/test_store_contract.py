@@ -168,6 +168,10 @@ def unstorable(built: BuiltOverview) -> BuiltOverview:
     return replace(built, overview=replace(built.overview, location="x" * 256))
 
 
+def dirty(harness: InMemory | Real, course_keys: Sequence[str]) -> list[str]:
+    return harness.store.still_dirty(dict.fromkeys(course_keys, 0))
+
+
 def transaction_keys(harness: InMemory | Real, course_keys: Sequence[str]) -> list[str]:
     with harness.store.transaction(course_keys) as transaction:
         return list(transaction.locked)
@@ -361,7 +365,7 @@ def test_a_mark_that_comes_while_the_lock_is_held_stays(harness):
             crew.start(harness.mark, KEY, version=VERSION, at=T0)
         transaction.apply([written()(transaction.locked[KEY])])
 
-    assert harness.store.still_dirty([KEY]) == [KEY]
+    assert dirty(harness, [KEY]) == [KEY]
     assert locked(harness.store, KEY).announced_version == VERSION
 
 
@@ -404,7 +408,7 @@ def test_a_fault_keeps_the_row_and_the_mark(harness):
     apply(harness.store, faulty, KEY)
 
     assert harness.row(KEY) == ("Good", harness.row(KEY)[1])
-    assert harness.store.still_dirty([KEY]) == [KEY]
+    assert dirty(harness, [KEY]) == [KEY]
     attempts, error = harness.attempts(KEY)
     assert attempts == 1
     assert "not a date" in error
@@ -426,7 +430,7 @@ def test_a_refused_row_refuses_the_whole_transaction(harness):
         write_both()
 
     assert harness.row(KEY) is None
-    assert harness.store.still_dirty([KEY, OTHER]) == [KEY, OTHER]
+    assert dirty(harness, [KEY, OTHER]) == [KEY, OTHER]
 
 
 def test_different_changes_can_share_a_transaction(harness):
@@ -438,7 +442,7 @@ def test_different_changes_can_share_a_transaction(harness):
         makes = {KEY: faulty, OTHER: removed, THIRD: written(display_name="New")}
         transaction.apply([make(transaction.locked[key]) for key, make in makes.items()])
 
-    assert harness.store.still_dirty([KEY, OTHER, THIRD]) == [KEY]
+    assert dirty(harness, [KEY, OTHER, THIRD]) == [KEY]
     assert harness.row(OTHER) is None
     assert harness.row(THIRD)[0] == "New"
 
@@ -450,8 +454,40 @@ def test_still_dirty_names_the_dirty_ones_in_order(harness):
     harness.mark(THIRD, KEY, OTHER)
     apply(harness.store, absent, OTHER)
 
-    assert harness.store.still_dirty([THIRD, OTHER, KEY, "course-v1:O+C+R"]) == [KEY, THIRD]
-    assert harness.store.still_dirty([]) == []
+    assert dirty(harness, [THIRD, OTHER, KEY, "course-v1:O+C+R"]) == [KEY, THIRD]
+    assert dirty(harness, []) == []
+
+
+def test_still_dirty_names_those_that_were_marked_since(harness):
+    harness.mark(KEY, OTHER)
+    harness.mark(OTHER)
+
+    assert harness.store.still_dirty({KEY: 1, OTHER: 1}) == [OTHER]
+
+
+def test_a_course_whose_lock_was_taken_is_due_in_a_second_whatever_its_lease(harness):
+    harness.mark(KEY, OTHER)
+    harness.pass_time(10)
+    assert harness.store.take_due(limit=10) == [KEY, OTHER]
+
+    harness.store.retry_soon([KEY])
+
+    assert harness.store.take_due(limit=10) == []
+    harness.pass_time(1.1)
+    assert harness.store.take_due(limit=10) == [KEY]
+
+
+def test_a_course_that_is_held_back_clean_or_due_is_not_tried_sooner(harness):
+    harness.mark(KEY, OTHER, THIRD)
+    harness.pass_time(10)
+    apply(harness.store, faulty, KEY)
+    apply(harness.store, absent, OTHER)
+
+    harness.store.retry_soon([KEY, OTHER, THIRD])
+
+    assert harness.store.take_due(limit=10) == [THIRD]
+    harness.pass_time(2)
+    assert harness.store.take_due(limit=10) == []
 
 
 def test_a_fresh_mark_is_left_to_its_event_at_first(harness):
@@ -499,7 +535,7 @@ def test_no_mark_is_swallowed_by_a_count_that_is_behind_what_is_done(harness):
     harness.mark(KEY)
     harness.pass_time(3)
 
-    assert harness.store.still_dirty([KEY]) == [KEY]
+    assert dirty(harness, [KEY]) == [KEY]
     assert harness.store.take_due(limit=10) == [KEY]
     apply(harness.store, absent, KEY)
     assert not locked(harness.store, KEY).is_dirty

@@ -665,8 +665,11 @@ class MutantStore:
     def transaction(self, course_keys: Sequence[str]) -> AbstractContextManager[RebuildTransaction]:
         return self._transaction(course_keys)
 
-    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
-        return self.store.still_dirty(course_keys) if self.looks_again else []
+    def still_dirty(self, seen: Mapping[str, int]) -> list[str]:
+        return self.store.still_dirty(seen) if self.looks_again else []
+
+    def retry_soon(self, course_keys: Sequence[str]) -> None:
+        self.store.retry_soon(course_keys)
 
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
         self.store.postpone(course_keys, error)

@@ -307,7 +307,7 @@ for key in keys:
 rebuild()
 rebuild(CourseDeleted.type_name)
 print(OverviewProjection.objects.count())
-print(CourseOverview.objects.count(), OverviewTombstone.objects.count(), store.still_dirty(keys))
+print(CourseOverview.objects.count(), OverviewTombstone.objects.count(), store.still_dirty(dict.fromkeys(keys, 0)))
 store.postpone(keys, ValueError("never mind"))
 print(store.take_due(limit=5), OverviewMark.objects.filter(attempts=0).count())
 """

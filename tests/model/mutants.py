@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.model.checker import Promise
 from tests.model.protocol import RULES, Fault, Protocol, Rules, Scenario
-from tests.model.scenarios import DELIVERED_AGAIN, FOREIGN, LAGGING, NOTHING_LOST
+from tests.model.scenarios import DELIVERED_AGAIN, FOREIGN, LAGGING, NOTHING_LOST, PASSED_BY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +162,12 @@ MUTANTS = (
         _QUIET,
         intake_enqueues_marked=False,
     ),
+    _mutant(
+        "remembers that it has enqueued a course, and not in which dirty time",
+        _STAYS_STALE,
+        _QUIET,
+        intake_remembers_dirty_time=False,
+    ),
     # The sweeper and the inspector
     Mutant(name="has no sweeper", breaks=_STAYS_STALE, scenario=_SWEPT, lacks={"sweeper": False}),
     Mutant(
@@ -173,6 +179,12 @@ MUTANTS = (
     _mutant("sweeps before the next attempt is due", _HURRIES, _EARLY, sweeper_waits=False),
     _mutant("sweeps without a lease", _HURRIES, _SWEPT, sweeper_leases=False),
     _mutant("looks again at what lags", _HURRIES, _EARLY, lagging_is_left_alone=False),
+    _mutant(
+        "looks again at once at what it has passed by",
+        _HURRIES,
+        replace(PASSED_BY, faults=0),
+        passed_by_is_left_alone=False,
+    ),
 )
 
 #: Parts that no promise needs: a second line of defence, which the lock makes superfluous.

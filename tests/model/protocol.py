@@ -57,6 +57,10 @@ class Scenario:
     lags_end: bool = True  #: no read lags once a course has been dirty for a minute
     lags_can_be_told: bool = True  #: no read shows what no lag check can tell from news
     early_events: bool = False  #: a foreign publisher may announce before it commits
+    #: A publisher may keep its mark for longer than a rebuild waits, or the rebuild is one of a chunk:
+    #: the row is written, and the course left dirty.
+    passes_by: bool = False
+    intake_remembers: bool = False  #: it enqueues a course once in a dirty time
     overtaken: bool = False  #: a course that is marked without pause is left to a new task
     sweeper: bool = True
     inspector: bool = False
@@ -83,7 +87,8 @@ class Rules:
     looks_again: bool = True
     looks_again_after_commit: bool = True
     task_acked_late: bool = True
-    lagging_is_left_alone: bool = True  #: until its next attempt is due
+    lagging_is_left_alone: bool = True  #: until its next attempt is due, or it is marked again
+    passed_by_is_left_alone: bool = True  #: until it is marked again, or leased and due
     marks_in_transaction: bool = True
     marks_after_save: bool = True
     event_after_commit: bool = True
@@ -92,6 +97,7 @@ class Rules:
     intake_acks_last: bool = True
     intake_enqueues_marked: bool = True  #: courses that their publishers have marked too
     intake_marks_foreign: bool = True
+    intake_remembers_dirty_time: bool = True  #: and not just that it has enqueued the course
     sweeper_waits: bool = True  #: until the next attempt is due
     sweeper_leases: bool = True
 
@@ -115,6 +121,8 @@ class Mark(NamedTuple):
     announced: int = 0
     since: int = Since.NULL
     waits: bool = False  #: ``next_attempt_at`` is in the future
+    #: Nobody's column: the intake remembers that it has enqueued the course since ``dirty_since``.
+    is_remembered: bool = False
 
 
 class Row(NamedTuple):
@@ -192,6 +200,7 @@ class At(IntEnum):
     ENQUEUE = 15
     POSTPONE_OUTSIDE = 16
     END_TASK = 17
+    COMMIT_UNDONE = 18
 
 
 class Worker(NamedTuple):
@@ -211,7 +220,7 @@ _WORKER_NAMES = ("worker 1", "worker 2", "worker 3")
 _ENDING = Worker(at=At.END_TASK)
 _MARKING = frozenset({Publisher.MARKED, Publisher.MARKED_AND_ANNOUNCED})
 _HOLDING_MARK = frozenset({At.COMMIT, At.COMMIT_POSTPONED})
-_UNDER_LOCK = frozenset(range(At.READ_MARK, At.LOOK_AGAIN))
+_UNDER_LOCK = frozenset({*range(At.READ_MARK, At.LOOK_AGAIN), At.COMMIT_UNDONE})
 _NEEDS_DATABASE = _UNDER_LOCK | {At.LOCK, At.FIND_STATE, At.CREATE_STATE}
 _NEEDS_MODULESTORE = frozenset({At.FIND, At.READ})
 
@@ -360,17 +369,24 @@ class Protocol:
     def _marked(self, mark: Mark, announced: int) -> Mark:
         """``marks.mark_courses``: the upsert."""
         compared = mark.wanted + (not self.rules.wanted_assigned_last)
-        since = Since.NOW if compared <= mark.done else mark.since
+        is_new = compared <= mark.done
+        since = Since.NOW if is_new else mark.since
         if announced <= 0 or (self.rules.announcement_is_max and announced < mark.announced):
             announced = mark.announced
-        return Mark(mark.wanted + 1, mark.done, announced, since)
+        is_remembered = self._still_remembered(mark) if is_new else mark.is_remembered
+        return Mark(mark.wanted + 1, mark.done, announced, since, is_remembered=is_remembered)
+
+    def _still_remembered(self, mark: Mark) -> bool:
+        """Whether the intake takes another dirty time for the one that it remembers."""
+        return mark.is_remembered and not self.rules.intake_remembers_dirty_time
 
     def _done(self, mark: Mark, seen: int) -> Mark:
         """``mark_statements.mark_done``."""
         done = max(mark.done, seen) if self.rules.done_is_max else seen
         if mark.wanted > seen:
-            return Mark(mark.wanted, done, mark.announced, Since.NOW)
-        return Mark(mark.wanted, done)
+            is_remembered = self._still_remembered(mark)
+            return Mark(mark.wanted, done, mark.announced, Since.NOW, is_remembered=is_remembered)
+        return Mark(mark.wanted, done, is_remembered=self._still_remembered(mark))
 
     @staticmethod
     def _postponed(mark: Mark) -> Mark:
@@ -491,8 +507,12 @@ class Protocol:
                 is_dirty = state.mark.wanted > state.mark.done
                 if not self.rules.intake_enqueues_marked and MARKED_HERE in intake.events:
                     is_dirty = False
-                after = intake._replace(at=FOUND_DIRTY if is_dirty else TO_ACK)
+                # ``Intake._enqueue_once``: what it enqueues below it remembers, by its dirty time.
+                is_fresh = is_dirty and not state.mark.is_remembered
+                after = intake._replace(at=FOUND_DIRTY if is_fresh else TO_ACK)
                 found = state._replace(intake=after)
+                if is_fresh and self.scenario.intake_remembers:
+                    found = found._replace(mark=state.mark._replace(is_remembered=True))
                 yield Step(Kind.STEP, steps.MARK_EVENTS, name, is_dirty, found)
             case 3 if state.broker.tasks < MOST_TASKS:  # FOUND_DIRTY
                 enqueued = _with_task(state)._replace(intake=intake._replace(at=TO_ACK))
@@ -503,7 +523,8 @@ class Protocol:
         if intake.at == IDLE_INTAKE:
             yield from self._receive(state)
         elif self._can(Fault.INTAKE_DIES, state):
-            dead = _with_fault(state._replace(intake=Intake()))
+            forgotten = state.mark._replace(is_remembered=False)
+            dead = _with_fault(state._replace(intake=Intake(), mark=forgotten))
             if self.rules.intake_acks_last:
                 for event in intake.events:
                     dead = _with_event(dead, event)
@@ -597,19 +618,28 @@ class Protocol:
             case At.DONE:
                 if self._mark_is_free(state):
                     yield from self._mark_done(state, worker)
+                elif self.scenario.passes_by:
+                    after = worker._replace(at=At.COMMIT_UNDONE)
+                    yield Kind.STEP, steps.DONE, "passed by", state, after
+            case At.COMMIT_UNDONE:
+                committed = self._committed_rebuild(state, worker)._replace(mark=mark)
+                left_at = worker.wanted if rules.passed_by_is_left_alone else 0
+                again = Worker(at=At.LOOK_AGAIN, wanted=left_at)
+                yield Kind.STEP, steps.COMMIT, "undone", committed, again
             case At.COMMIT:
                 committed = self._committed_rebuild(state, worker)
-                again = self._before_look(worker)
+                again = self._before_look(worker._replace(wanted=0))
                 yield Kind.STEP, steps.COMMIT, "row", committed, again
                 if self._can(Fault.OUTAGE, state):  # the commit succeeds, and its answer is lost
                     after = Worker(at=At.POSTPONE_OUTSIDE)
                     yield Kind.FAULT, steps.COMMIT, "in doubt", _with_fault(committed), after
             case At.POSTPONE:
-                if self._mark_is_free(state):
-                    after = worker._replace(at=At.COMMIT_POSTPONED)
-                    yield Kind.STEP, steps.POSTPONE, None, state, after
+                # A mark that somebody has is passed by: a publisher, who begins its attempts anew.
+                at = At.COMMIT_POSTPONED if self._mark_is_free(state) else At.COMMIT_CLEAN
+                yield Kind.STEP, steps.POSTPONE, None, state, worker._replace(at=at)
             case At.COMMIT_POSTPONED:
-                after = _ENDING if rules.lagging_is_left_alone else Worker(at=At.LOOK_AGAIN)
+                left_at = worker.wanted if rules.lagging_is_left_alone else 0
+                after = Worker(at=At.LOOK_AGAIN, wanted=left_at)
                 postponed = state._replace(mark=self._postponed(mark))
                 yield Kind.STEP, steps.COMMIT, "postponed", postponed, after
             case At.COMMIT_CLEAN:
@@ -620,9 +650,9 @@ class Protocol:
                 if broker.tasks < MOST_TASKS:
                     yield Kind.STEP, steps.ENQUEUE, None, _with_task(state), _ENDING
             case At.POSTPONE_OUTSIDE:
-                if self._mark_is_free(state):
-                    postponed = state._replace(mark=self._postponed(mark))
-                    yield Kind.STEP, steps.POSTPONE_OUTSIDE, None, postponed, _ENDING
+                is_free = self._mark_is_free(state)
+                postponed = state._replace(mark=self._postponed(mark)) if is_free else state
+                yield Kind.STEP, steps.POSTPONE_OUTSIDE, None, postponed, _ENDING
             case _:  # END_TASK
                 yield Kind.STEP, steps.END_TASK, None, state, IDLE
         yield from self._lose_worker(state, worker)
@@ -720,12 +750,13 @@ class Protocol:
     def _before_look(self, worker: Worker) -> Worker:
         if not self.rules.looks_again:
             return _ENDING
-        return Worker(at=At.LOOK_AGAIN, note=worker.note)
+        return Worker(at=At.LOOK_AGAIN, wanted=worker.wanted, note=worker.note)
 
     def _look_again(
         self, state: State, worker: Worker
     ) -> Iterator[tuple[int, str, Any, State, Worker]]:
-        is_dirty = state.mark.wanted > state.mark.done
+        # What was left dirty on purpose is looked at again when it has been marked since.
+        is_dirty = state.mark.wanted > max(state.mark.done, worker.wanted)
         if not self.rules.looks_again_after_commit:
             is_dirty = bool(worker.note)
         if not is_dirty:
@@ -824,7 +855,7 @@ def _differs(state: State) -> bool:
 
 
 def _postponing(worker: Worker) -> Worker:
-    return Worker(at=At.POSTPONE, holds_lock=worker.holds_lock)
+    return Worker(at=At.POSTPONE, holds_lock=worker.holds_lock, wanted=worker.wanted)
 
 
 def _committed(history: str) -> str:

@@ -18,6 +18,7 @@ NOTHING_LOST = Scenario(
     changes=3,
     faults=1,
     may=frozenset({Fault.DUPLICATE}),
+    intake_remembers=True,
     sweeper=False,
 )
 
@@ -29,6 +30,7 @@ DELIVERED_AGAIN = Scenario(
     index_times=False,
     faults=2,
     may=frozenset({Fault.WORKER_DIES, Fault.INTAKE_DIES, Fault.DUPLICATE}),
+    intake_remembers=True,
     sweeper=False,
 )
 
@@ -45,6 +47,15 @@ FAILING = Scenario(
     workers=3,
     faults=1,
     may=frozenset({Fault.OUTAGE}),
+)
+
+#: Publishers keep their marks for long, and chunks pass them by; tasks and workers are lost.
+PASSED_BY = Scenario(
+    name="marks are passed by, tasks are lost: sweeper, no inspector",
+    changes=2,
+    faults=1,
+    may=frozenset({Fault.LOSS, Fault.WORKER_DIES}),
+    passes_by=True,
 )
 
 #: Nothing tells a stale read from a fresh one here but the inspector, a while later.
@@ -108,6 +119,7 @@ SCENARIOS = (
     MISLED,
     FOREIGN,
     LAGGING,
+    PASSED_BY,
     NOTHING_LOST,
     EARLY,
     UNMARKED,

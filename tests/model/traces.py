@@ -254,11 +254,15 @@ class RecordingStore:
             if courses and not self.has_sql:
                 note(steps.COMMIT, local.commits)
 
-    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
-        dirty = self.store.still_dirty(course_keys)
-        if course_keys:
+    def still_dirty(self, seen: Mapping[str, int]) -> list[str]:
+        dirty = self.store.still_dirty(seen)
+        if seen:
             self.recorder.note(steps.LOOK_AGAIN, bool(dirty))
         return dirty
+
+    def retry_soon(self, course_keys: Sequence[str]) -> None:
+        # Moves a time that has not come yet: the model's time passes whenever it likes.
+        self.store.retry_soon(course_keys)
 
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
         self.store.postpone(course_keys, error)
@@ -333,7 +337,7 @@ def recorded_sql(
     def record(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
         name = statement_name(sql)
         before(name)
-        if local.holds_lock and sql.endswith("; COMMIT"):
+        if local.holds_lock and "; COMMIT; " in sql:
             note_end(name, parameters)
         try:
             result = execute(sql, parameters, many, context)

@@ -811,18 +811,22 @@ class BetweenTransactions(InMemoryOverviewStore):
     transaction_count = 0
 
 
-def test_a_mark_that_comes_after_a_refusal_is_not_held_back(modulestore, rebuild):
+def test_a_mark_that_comes_after_a_refusal_is_served_in_the_same_call(modulestore, rebuild):
     store = BetweenTransactions()
     modulestore.publish(KEY)
     store.mark(KEY)
     store.refused.add(KEY)
-    store.happens = lambda: store.mark(KEY)
 
+    def mend() -> None:
+        store.refused.discard(KEY)
+        store.mark(KEY)
+
+    store.happens = mend
     report = rebuild(store=store)
 
-    assert outcome(report) is RebuildOutcome.FAULTY
-    assert store.course(KEY).fault is not None
-    assert store.course(KEY).next_attempt_at is None
+    assert outcome(report) is RebuildOutcome.WRITTEN
+    assert store.course(KEY).fault_count == 1
+    assert not store.course(KEY).is_dirty
 
 
 def test_a_refusal_is_left_to_the_rebuild_that_has_the_course_now(modulestore, rebuild):
@@ -919,16 +923,58 @@ def test_a_course_that_is_marked_without_pause_is_left_to_others_in_the_end(stor
     assert report.still_dirty == (KEY,)
 
 
+@pytest.mark.parametrize("first", [RebuildOutcome.FAULTY, RebuildOutcome.LAGGING])
+def test_a_mark_that_comes_during_a_rebuild_that_fails_is_served_in_the_same_call(
+    store, rebuild, first
+):
+    modulestore = MarkingModulestore(store, times=1)
+    pointer = modulestore.publish(KEY, start="soon" if first is RebuildOutcome.FAULTY else None)
+    if first is RebuildOutcome.LAGGING:
+        structure = modulestore._structures.pop(pointer.structure_id)
+    store.mark(KEY)
+
+    report = rebuild(modulestore=modulestore)
+
+    if first is RebuildOutcome.LAGGING:
+        modulestore._structures[pointer.structure_id] = structure
+    assert modulestore.read_count == 2
+    assert outcome(report) is RebuildOutcome.WRITTEN
+    assert display_name(store) == "after read 1"
+
+
+def test_what_fails_without_a_new_mark_is_not_looked_at_again(store, rebuild):
+    modulestore = MarkingModulestore(store, times=0)
+    modulestore.publish(KEY, start="soon")
+    store.mark(KEY)
+
+    rebuild(modulestore=modulestore)
+
+    assert modulestore.read_count == 1
+
+
+def test_a_course_whose_lock_was_taken_is_tried_again_in_a_second(modulestore, store, rebuild):
+    modulestore.publish(KEY)
+    store.mark(KEY)
+    store.pass_time(10)
+    assert store.take_due(limit=1) == [KEY]
+
+    with store.transaction([KEY]):
+        report = rebuild()
+
+    assert outcome(report) is RebuildOutcome.BUSY
+    assert store.course(KEY).next_attempt_at == store.seconds + 1
+
+
 class MarkedAfterTheCheck(InMemoryOverviewStore):
     """Marks the course at the end of the first transaction: after it was found clean."""
 
     has_marked = False
 
-    def still_dirty(self, course_keys: Sequence[str]) -> list[str]:
+    def still_dirty(self, seen: Mapping[str, int]) -> list[str]:
         if not self.has_marked:
             self.has_marked = True
             self.mark(KEY)
-        return super().still_dirty(course_keys)
+        return super().still_dirty(seen)
 
 
 def test_a_course_that_was_clean_is_looked_at_again_too(modulestore, rebuild):
