@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.test import Client
 
 
 def verify_tokens_with(
@@ -53,3 +54,15 @@ def key_set(*names: str, **more: Any) -> str:
         for name in names
     ]
     return json.dumps({"keys": keys})
+
+
+def browser(raw: str, *, uses_cookies: bool = True, checks_csrf: bool = False) -> Client:
+    """Return a browser that has the two cookies that Open edX makes of a token."""
+    client = Client(
+        enforce_csrf_checks=checks_csrf,
+        headers={"USE-JWT-COOKIE": "true"} if uses_cookies else {},
+    )
+    head, body, signature = raw.removeprefix("JWT ").split(".")
+    client.cookies["edx-jwt-cookie-header-payload"] = f"{head}.{body}"
+    client.cookies["edx-jwt-cookie-signature"] = signature
+    return client

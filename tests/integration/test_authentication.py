@@ -17,7 +17,7 @@ from oauth2_provider.models import AccessToken
 from rest_framework.authtoken.models import Token
 
 from lms_integration.http.tokens import verifiers
-from tests.token_keys import key_set, private_key, public_pem, verify_tokens_with
+from tests.token_keys import browser, key_set, private_key, public_pem, verify_tokens_with
 
 pytestmark = pytest.mark.django_db
 
@@ -234,18 +234,6 @@ def _encoded(value: bytes) -> bytes:
 
 
 # --- JSON Web Tokens in the cookies of a browser
-
-
-def browser(raw: str, *, uses_cookies: bool = True, checks_csrf: bool = False) -> Client:
-    """Return a browser that has the two cookies that Open edX makes of a token."""
-    client = Client(
-        enforce_csrf_checks=checks_csrf,
-        headers={"USE-JWT-COOKIE": "true"} if uses_cookies else {},
-    )
-    head, body, signature = raw.removeprefix("JWT ").split(".")
-    client.cookies["edx-jwt-cookie-header-payload"] = f"{head}.{body}"
-    client.cookies["edx-jwt-cookie-signature"] = signature
-    return client
 
 
 def enrol(client: Client, **headers: str) -> Any:

@@ -49,6 +49,7 @@ ADDRESSES = {
     "learner home": "/api/learner_home/init/",
     "sign in": "/login",
     "start": "/",
+    "CSRF token": "/csrf/api/v1/token",
 }
 
 
