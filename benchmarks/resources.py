@@ -10,7 +10,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, connections
-from django.db.models import Count, Min
 from kombu import Connection
 
 from benchmarks.steadiness import Series
@@ -128,12 +127,11 @@ def _sample(processes: ProcfileProcesses, names: Sequence[str], begun: float) ->
 
 
 def _dirty() -> tuple[int, float]:
-    found = OverviewMark.objects.filter(dirty_since__isnull=False).aggregate(
-        count=Count("*"), oldest=Min("dirty_since"), now=DatabaseNow()
-    )
-    if found["oldest"] is None:
+    dirty = OverviewMark.objects.filter(dirty_since__isnull=False)
+    oldest = dirty.annotate(now=DatabaseNow()).order_by("dirty_since").first()
+    if oldest is None or oldest.dirty_since is None:
         return 0, 0.0
-    return found["count"], max(0.0, (found["now"] - found["oldest"]).total_seconds())
+    return dirty.count(), max(0.0, (oldest.now - oldest.dirty_since).total_seconds())
 
 
 def messages_in(queue: str) -> int:

@@ -23,6 +23,8 @@ WAITING_SECONDS = 2.0
 FLAT_MIB = 10.0
 #: Fewer events than this share of those that were due, and nothing has been shown.
 PACE_SHARE = 0.98
+#: Fewer looks than this show nothing either.
+FEWEST_LOOKS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,8 @@ class Load:
 
 def violations(load: Load) -> Iterator[str]:
     """Yield a line for everything that does not stay as it is; nothing for a load that is kept up with."""
+    if len(load.dirty) < FEWEST_LOOKS:
+        yield f"looked {len(load.dirty)} times only: nothing is shown"
     if load.sent_per_second < PACE_SHARE * load.wanted_per_second:
         yield (
             f"the sender kept {load.sent_per_second:.0f} events/s of {load.wanted_per_second:.0f}: "

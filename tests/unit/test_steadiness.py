@@ -69,7 +69,9 @@ def test_one_course_that_is_never_rebuilt_is_found_by_its_age():
 
 
 def test_events_that_the_intake_does_not_take_are_found_although_no_course_is_dirty():
-    (line,) = violations(load(dirty=[], waiting_events=series(lambda second: 50 * second)))
+    (line,) = violations(
+        load(dirty=series(lambda second: 0), waiting_events=series(lambda second: 50 * second))
+    )
 
     assert line == "22475 events wait for the intake"
 
@@ -86,6 +88,11 @@ def test_a_sender_that_is_too_slow_shows_nothing():
     assert line == "the sender kept 300 events/s of 500: nothing is shown"
 
 
-def test_a_run_without_samples_is_no_proof_of_anything_but_violates_nothing():
-    assert growth_of([]) == 0
+def test_a_run_that_nobody_looked_at_shows_nothing():
+    (line,) = violations(load(dirty=[], oldest_seconds=[], waiting_events=[]))
+
+    assert line == "looked 0 times only: nothing is shown"
+
+
+def test_two_looks_tell_of_no_growth():
     assert growth_of([(0.0, 1.0), (1.0, 5.0)]) == 0
