@@ -165,7 +165,7 @@ MUTANTS = (
     _mutant(
         "remembers that it has enqueued a course, and not in which dirty time",
         _STAYS_STALE,
-        _QUIET,
+        replace(_QUIET, intake_remembers=True),
         intake_remembers_dirty_time=False,
     ),
     # The sweeper and the inspector

@@ -18,7 +18,6 @@ NOTHING_LOST = Scenario(
     changes=3,
     faults=1,
     may=frozenset({Fault.DUPLICATE}),
-    intake_remembers=True,
     sweeper=False,
 )
 
@@ -29,6 +28,16 @@ DELIVERED_AGAIN = Scenario(
     built=False,
     index_times=False,
     faults=2,
+    may=frozenset({Fault.WORKER_DIES, Fault.INTAKE_DIES, Fault.DUPLICATE}),
+    sweeper=False,
+)
+
+#: One task in a dirty time has to be enough.
+REMEMBERED = Scenario(
+    name="the intake enqueues a course once in a dirty time: no sweeper, no inspector",
+    index_times=False,
+    changes=3,
+    faults=1,
     may=frozenset({Fault.WORKER_DIES, Fault.INTAKE_DIES, Fault.DUPLICATE}),
     intake_remembers=True,
     sweeper=False,
@@ -52,6 +61,7 @@ FAILING = Scenario(
 #: Publishers keep their marks for long, and chunks pass them by; tasks and workers are lost.
 PASSED_BY = Scenario(
     name="marks are passed by, tasks are lost: sweeper, no inspector",
+    workers=1,
     changes=2,
     faults=1,
     may=frozenset({Fault.LOSS, Fault.WORKER_DIES}),
@@ -121,6 +131,7 @@ SCENARIOS = (
     LAGGING,
     PASSED_BY,
     NOTHING_LOST,
+    REMEMBERED,
     EARLY,
     UNMARKED,
     DELIVERED_AGAIN,
