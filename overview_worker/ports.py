@@ -3,7 +3,7 @@
 Adapters: ``modulestore.mongo`` and ``store``; in-memory twins: ``testing``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -261,6 +261,14 @@ class RebuildTransaction(Protocol):
 
         Raises:
             StoreUnavailable: another worker did not end its transaction in time.
+        """
+        ...
+
+    def count_vanished(self, published: Collection[str], *, limit: int) -> int:
+        """Return how many live courses are not ``published``, and nobody has said anything of them.
+
+        Left out are those whose delete is announced, or that a person allows or refuses to let go.
+        Once there are more than ``limit`` no more are counted.
         """
         ...
 

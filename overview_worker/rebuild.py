@@ -83,6 +83,7 @@ class RebuildOutcome(Enum):
     UNCHANGED = "unchanged"  #: rebuilt, and equal to what is stored
     DELETED = "deleted"  #: gone from the index; a tombstone is left
     HELD = "held"  #: gone from the index, with too many others: the row stays until a person's word
+    REFUSED = "refused"  #: gone from the index, and a person wants the row to stay
     ABSENT = "absent"  #: not in the index, and never was in the overviews
     CLEAN = "clean"  #: nobody wants a rebuild
     BUSY = "busy"  #: another rebuild holds it and will look again
@@ -229,7 +230,14 @@ class _Rebuild:
         keys = [change.course.course_key for change in changes if _is_unannounced(change)]
         census = transaction.removal_census(keys)
         index_is_empty = next(iter(self.modulestore.iter_published()), None) is None
-        held = held_removals(keys, census, index_is_empty=index_is_empty)
+        held = held_removals(
+            keys,
+            census,
+            index_is_empty=index_is_empty,
+            count_vanished=lambda limit: transaction.count_vanished(
+                {pointer.course_key for pointer in self.modulestore.iter_published()}, limit=limit
+            ),
+        )
         return [
             _braked_change(change, census, held)
             if isinstance(change, RemoveOverview) and _is_unannounced(change)
@@ -525,7 +533,7 @@ def _outcome(change: Change) -> RebuildOutcome:
         case RemoveOverview():
             return RebuildOutcome.DELETED
         case HoldRemoval():
-            return RebuildOutcome.HELD
+            return RebuildOutcome.REFUSED if change.refused else RebuildOutcome.HELD
         case NothingToBuild():
             return RebuildOutcome.ABSENT
         case PostponeRebuild():

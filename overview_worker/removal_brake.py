@@ -4,7 +4,7 @@ A course that is gone from the index may have been deleted, or the index may be 
 an old backup, or be another one. An announcement tells the two apart; without one, numbers have to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from overview_worker.ports import RemovalCensus
 
@@ -22,20 +22,31 @@ def removal_limit(live_count: int) -> int:
 
 
 def held_removals(
-    course_keys: Sequence[str], census: RemovalCensus, *, index_is_empty: bool
+    course_keys: Sequence[str],
+    census: RemovalCensus,
+    *,
+    index_is_empty: bool,
+    count_vanished: Callable[[int], int] = lambda limit: 0,
 ) -> Mapping[str, str]:
     """Return why each of ``course_keys`` that has to wait is held; the others may go.
 
     ``course_keys`` are gone from the index, and nobody has announced their delete. Once one course
-    is held, all are: a trickle must not do what a flood may not.
+    is held, all are: a trickle must not do what a flood may not. ``count_vanished`` says how many of
+    all courses are gone in that way, and need not count on beyond a limit; it is asked only where a
+    course is about to be removed, and so no more often than courses may be.
     """
     decided = census.announced | census.allowed | census.refused
     undecided = [key for key in course_keys if key not in decided]
-    reason = _reason(len(undecided), census, index_is_empty=index_is_empty)
+    reason = _reason(len(undecided), census, index_is_empty, count_vanished)
     return {} if reason is None else dict.fromkeys(undecided, reason)
 
 
-def _reason(count: int, census: RemovalCensus, *, index_is_empty: bool) -> str | None:
+def _reason(
+    count: int,
+    census: RemovalCensus,
+    index_is_empty: bool,
+    count_vanished: Callable[[int], int],
+) -> str | None:
     known = census.live_count + census.recent_count
     limit = removal_limit(known)
     if count == 0:
@@ -49,6 +60,12 @@ def _reason(count: int, census: RemovalCensus, *, index_is_empty: bool) -> str |
         )
     if census.held_count:
         return f"{census.held_count} other courses that vanished are held; {_ASK}"
+    vanished_count = count_vanished(limit)
+    if census.recent_count + vanished_count > limit:
+        return (
+            f"more than {limit} of {known} courses vanished from the index without an announcement; "
+            f"{_ASK}"
+        )
     return None
 
 

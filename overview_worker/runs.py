@@ -428,7 +428,12 @@ def _count(report: RebuildReport, tally: Tally) -> None:
                 tally.written += 1
             case RebuildOutcome.DELETED:
                 tally.tombstoned += 1
-            case RebuildOutcome.UNCHANGED | RebuildOutcome.CLEAN | RebuildOutcome.ABSENT:
+            case (
+                RebuildOutcome.UNCHANGED
+                | RebuildOutcome.REFUSED
+                | RebuildOutcome.CLEAN
+                | RebuildOutcome.ABSENT
+            ):
                 tally.unchanged += 1
     for key, outcome in report.outcomes.items():
         if outcome in _FAILED:

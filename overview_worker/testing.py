@@ -5,7 +5,7 @@ They keep the ports' contracts (``tests/contract`` holds them to it). A test is 
 the clock (``pass_time``). Not safe to share between threads.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -336,6 +336,7 @@ class InMemoryOverviewStore:
                 {key: self._locked_course(key) for key in keys},
                 refused=self.refused,
                 census=self._removal_census,
+                count_vanished=self._count_vanished,
             )
             yield opened
             for change in opened.changes:
@@ -394,6 +395,15 @@ class InMemoryOverviewStore:
             announced=frozenset(key for key in asked if self.course(key).announces_delete),
             allowed=frozenset(key for key, removal in asked.items() if "allowed" in removal),
             refused=frozenset(key for key, removal in asked.items() if "refused" in removal),
+        )
+
+    def _count_vanished(self, published: Collection[str]) -> int:
+        return sum(
+            course.row is not None
+            and key not in published
+            and not course.announces_delete
+            and not course.removal.keys() & {"allowed", "refused"}
+            for key, course in self._courses.items()
         )
 
     def _locked_course(self, course_key: str) -> LockedCourse:
@@ -507,15 +517,21 @@ class InMemoryTransaction:
         *,
         refused: set[str],
         census: Callable[[Sequence[str]], RemovalCensus],
+        count_vanished: Callable[[Collection[str]], int],
     ) -> None:
         self.locked = locked
         self.changes: list[Change] = []
         self._refused = refused
         self._census = census
+        self._count_vanished = count_vanished
 
     def removal_census(self, course_keys: Sequence[str]) -> RemovalCensus:
         """Count for the brake on mass deletes."""
         return self._census(course_keys)
+
+    def count_vanished(self, published: Collection[str], *, limit: int) -> int:
+        """Return how many live courses are gone from the index, and nobody has said anything of them."""
+        return self._count_vanished(published)
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Keep ``changes``; a row of a refused course refuses all of them."""

@@ -1,12 +1,18 @@
 """The register of courses that vanished unannounced: what the brake on mass deletes counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections
 
 from lms_integration.database_clock import DatabaseNow
-from lms_integration.models import CourseOverview, OverviewMark, OverviewRemoval, RemovalStatus
+from lms_integration.models import (
+    CourseOverview,
+    OverviewMark,
+    OverviewRemoval,
+    OverviewState,
+    RemovalStatus,
+)
 from overview_worker.ports import HoldRemoval, RemovalCensus
 from overview_worker.removal_brake import RECENT_SECONDS
 from overview_worker.store.conf import StoreConf
@@ -19,6 +25,9 @@ _NOTHING_NEW = {
     "mysql": "ON DUPLICATE KEY UPDATE name = VALUES(name)",
     "sqlite": "ON CONFLICT (name) DO UPDATE SET name = excluded.name",
 }
+
+
+PAGE_SIZE = 2000
 
 
 class RemovalRegister:
@@ -50,6 +59,36 @@ class RemovalRegister:
             allowed=_with_status(decided.items(), RemovalStatus.ALLOWED),
             refused=_with_status(decided.items(), RemovalStatus.REFUSED),
         )
+
+    def count_vanished(self, published: Collection[str], *, limit: int) -> int:
+        """Return how many live courses are not ``published``, and nobody has said anything of them."""
+        count = 0
+        for keys in self._pages_of_live():
+            count += len(self._undecided([key for key in keys if key not in published]))
+            if count > limit:
+                break
+        return count
+
+    def _pages_of_live(self) -> Iterator[Sequence[str]]:
+        live = OverviewState.objects.using(self._using).filter(deleted=False)
+        keys = live.exclude(source_version="").order_by("course_key")
+        after = ""
+        while page := list(
+            keys.filter(course_key__gt=after).values_list("course_key", flat=True)[:PAGE_SIZE]
+        ):
+            yield page
+            after = page[-1]
+
+    def _undecided(self, course_keys: Sequence[str]) -> Sequence[str]:
+        if not course_keys:
+            return ()
+        marks = OverviewMark.objects.using(self._using).filter(course_key__in=course_keys)
+        decided = self._rows().filter(
+            course_key__in=course_keys, status__in=(RemovalStatus.ALLOWED, RemovalStatus.REFUSED)
+        )
+        told = {mark.course_key for mark in marks if announces_delete(mark)}
+        told |= set(decided.values_list("course_key", flat=True))
+        return [key for key in course_keys if key not in told]
 
     def hold(self, holds: Sequence[HoldRemoval]) -> None:
         """Note which removals are held, since when and why; a hold that is there stays as it is."""

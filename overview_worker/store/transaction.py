@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -91,6 +91,11 @@ class DjangoRebuildTransaction:
         """Count for the brake on mass deletes; others who ask wait for this transaction's end."""
         with errors_translated(self._connection):
             return self._removals.census(course_keys)
+
+    def count_vanished(self, published: Collection[str], *, limit: int) -> int:
+        """Return how many live courses are gone from the index, and nobody has said anything of them."""
+        with errors_translated(self._connection):
+            return self._removals.count_vanished(published, limit=limit)
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Write ``changes`` with their records and history; their marks move on in ``finish``."""

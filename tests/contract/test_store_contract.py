@@ -10,10 +10,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 from django.db.models import Q
+from django.utils import timezone
 
 from lms_integration.events import CourseDeleted, CoursePublished
 from lms_integration.marks import CourseMark, mark_courses
-from lms_integration.models import CourseOverview, OverviewMark, OverviewProjection
+from lms_integration.models import (
+    CourseOverview,
+    OverviewMark,
+    OverviewProjection,
+    OverviewRemoval,
+)
 from overview_worker.documents import BuiltOverview
 from overview_worker.errors import ModulestoreUnavailable, RowRefused
 from overview_worker.ports import HoldRemoval, OverviewStore, RemoveOverview, WriteOverview
@@ -51,6 +57,9 @@ class InMemory:
 
     def pass_time(self, seconds):
         self.store.pass_time(seconds)
+
+    def decide(self, key, status):
+        self.store.course(key).removal = {status: 0.0}
 
     @contextmanager
     def hold(self, *course_keys):
@@ -104,6 +113,9 @@ class Real:
                 next_attempt_at=mark.next_attempt_at and mark.next_attempt_at - shift,
                 published_since=mark.published_since and mark.published_since - shift,
             )
+
+    def decide(self, key, status):
+        OverviewRemoval.objects.create(course_key=key, status=status, changed_at=timezone.now())
 
     @contextmanager
     def hold(self, *course_keys):
@@ -806,6 +818,21 @@ def test_an_announcement_that_came_since_is_in_the_census(harness):
         told = transaction.removal_census([KEY, OTHER])
 
     assert told.announced == {KEY}
+
+
+def test_live_courses_that_the_index_lacks_are_counted_unless_something_was_said_of_them(harness):
+    gone, announced, kept, published = (f"{KEY}{name}" for name in ("a", "b", "c", "d"))
+    for key in (gone, announced, kept, published):
+        apply(harness.store, written(display_name="Tides"), key)
+    apply(harness.store, written(display_name="Tides"), OTHER)
+    apply(harness.store, removed, OTHER)
+    harness.mark(announced, event_type=DELETED)
+    harness.decide(kept, "refused")
+
+    with harness.store.transaction([gone]) as transaction:
+        assert transaction.count_vanished({published}, limit=20) == 1
+        assert transaction.count_vanished(set(), limit=20) == 2
+        assert transaction.count_vanished({gone, published}, limit=20) == 0
 
 
 def test_both_satisfy_the_port():

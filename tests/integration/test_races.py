@@ -14,7 +14,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -689,6 +689,9 @@ class MutantTransaction:
 
     def removal_census(self, course_keys: Sequence[str]) -> RemovalCensus:
         return self.transaction.removal_census(course_keys)
+
+    def count_vanished(self, published: Collection[str], *, limit: int) -> int:
+        return self.transaction.count_vanished(published, limit=limit)
 
     def apply(self, changes: Sequence[Change]) -> None:
         self.transaction.apply([self.mutate(change) for change in changes])

@@ -5,7 +5,7 @@ is not recorded, the way of an event through broker and intake, the model may fi
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -294,6 +294,9 @@ class RecordingTransaction:
 
     def removal_census(self, course_keys: Sequence[str]) -> RemovalCensus:
         return self.transaction.removal_census(course_keys)
+
+    def count_vanished(self, published: Collection[str], *, limit: int) -> int:
+        return self.transaction.count_vanished(published, limit=limit)
 
     def apply(self, changes: Sequence[Change]) -> None:
         (change,) = changes

@@ -88,11 +88,10 @@ def store(modulestore: InMemoryModulestore) -> InMemoryOverviewStore:
 
 def vanish(modulestore, store, keys, *, event_type: str = "", one_by_one: bool = False):
     """Take courses out of the index, mark and rebuild them; return the outcomes."""
-    for key in keys:
-        modulestore.delete(key)
     outcomes: dict[str, RebuildOutcome] = {}
     for chunk in [[key] for key in keys] if one_by_one else [keys]:
         for key in chunk:
+            modulestore.delete(key)
             store.mark(key, event_type=event_type)
         outcomes |= rebuild_overviews(
             chunk, modulestore=modulestore, store=store, build=build
@@ -135,6 +134,46 @@ def test_a_trickle_is_held_when_it_has_become_a_flood(modulestore, store):
     outcomes = vanish(modulestore, store, KEYS[:8], one_by_one=True)
 
     assert outcomes == [RebuildOutcome.DELETED] * 5 + [RebuildOutcome.HELD] * 3
+
+
+def test_a_flood_is_held_from_its_first_course_on_though_it_comes_in_tasks_of_one(
+    modulestore, store
+):
+    for key in KEYS[8:50]:
+        modulestore.delete(key)
+
+    outcomes = vanish(modulestore, store, KEYS[:8], one_by_one=True)
+
+    assert outcomes == [RebuildOutcome.HELD] * 8
+    assert row_count(store) == 100
+
+
+def test_courses_about_which_something_was_said_do_not_count_as_vanished(modulestore, store):
+    for key in KEYS[:58]:
+        modulestore.delete(key)
+    for key in KEYS[:30]:
+        store.mark(key, event_type=DELETED)
+    for key in KEYS[30:58]:
+        store.course(key).removal = {"allowed" if key < KEYS[40] else "refused": 0.0}
+
+    assert vanish(modulestore, store, KEYS[58:60]) == [RebuildOutcome.DELETED] * 2
+
+
+def test_all_courses_are_counted_only_where_one_is_about_to_be_removed():
+    asked: list[int] = []
+
+    def count_vanished(limit: int) -> int:
+        asked.append(limit)
+        return 0
+
+    for values in ({"recent_count": 5}, {"held_count": 1}, {"announced": frozenset(KEYS)}):
+        held_removals(
+            KEYS[:1], census(**values), index_is_empty=False, count_vanished=count_vanished
+        )
+    assert asked == []
+
+    held_removals(KEYS[:1], census(), index_is_empty=False, count_vanished=count_vanished)
+    assert asked == [5]
 
 
 def test_a_slow_trickle_is_let_through(modulestore, store):
@@ -190,7 +229,7 @@ def test_what_is_refused_is_kept_clean_until_its_delete_is_announced(modulestore
     store.mark(KEYS[0])
 
     kept = rebuild_overviews([KEYS[0]], modulestore=modulestore, store=store, build=build)
-    assert kept.outcomes == {KEYS[0]: RebuildOutcome.HELD}
+    assert kept.outcomes == {KEYS[0]: RebuildOutcome.REFUSED}
     assert not store.course(KEYS[0]).is_dirty
     assert store.course(KEYS[0]).row is not None
 

@@ -286,6 +286,18 @@ def test_too_many_removals_are_held_and_listed_with_the_reason(site: Site):
     assert all("vanished" in each.reason for each in run.counted.failures.values())
 
 
+def test_a_removal_that_a_person_has_refused_is_no_failure(site: Site):
+    site.fill(40)
+    site.modulestore.delete(key(0))
+    site.store.course(key(0)).removal = {"refused": 0.0}
+    run = site.ask(RunDepth.BUILD)
+
+    site.finish(run)
+
+    assert run.state is RunState.DONE
+    assert run.counts == {"unchanged": 40}
+
+
 def test_a_row_that_no_state_stands_for_is_buried(site: Site):
     site.fill(30)
     site.modulestore.delete(key(3))
