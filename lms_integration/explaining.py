@@ -1,4 +1,4 @@
-"""Reads what SQL holds of one course, for its story: seven small queries, all by the key."""
+"""Reads what SQL holds of one course, for its story: eight small queries, all by the key."""
 
 from django.utils import timezone
 
@@ -7,6 +7,7 @@ from lms_integration.models import (
     CourseOverview,
     DeadLetter,
     OverviewMark,
+    OverviewRemoval,
     OverviewState,
     OverviewTombstone,
     RebuildRecord,
@@ -41,6 +42,7 @@ def _facts_of(course_key: str, source: SourceFacts | None) -> CourseFacts:
         state=OverviewState.objects.filter(course_key=course_key).first(),
         mark=mark,
         tombstone=OverviewTombstone.objects.filter(course_key=course_key).first(),
+        removal=OverviewRemoval.objects.filter(course_key=course_key).first(),
         records=list(RebuildRecord.objects.filter(course_key=course_key).order_by("-sequence")),
         letters=list(letters.defer("body").order_by("-last_seen_at", "-id")[:SHOWN_LETTERS]),
         letter_count=letters.count(),

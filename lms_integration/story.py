@@ -13,10 +13,12 @@ from lms_integration.models import (
     CourseOverview,
     DeadLetter,
     OverviewMark,
+    OverviewRemoval,
     OverviewState,
     OverviewTombstone,
     RebuildRecord,
     RecordedOutcome,
+    RemovalStatus,
 )
 
 #: A dirty course that nobody has come to for so long says that no worker runs.
@@ -48,6 +50,7 @@ class CourseFacts:
     state: OverviewState | None = None
     mark: OverviewMark | None = None
     tombstone: OverviewTombstone | None = None
+    removal: OverviewRemoval | None = None  #: what was said when it vanished from the index
     records: Sequence[RebuildRecord] = ()  #: newest first
     letters: Sequence[DeadLetter] = ()  #: newest first, the first few
     letter_count: int = 0
@@ -160,6 +163,10 @@ def _verdict(facts: CourseFacts) -> tuple[bool, str]:
 
 
 def _why_dirty(facts: CourseFacts) -> str:
+    if _has_removal(facts, RemovalStatus.HELD):
+        return f"gone from the course index, and its removal is held: {_reason_of_hold(facts)}"
+    if _has_removal(facts, RemovalStatus.ALLOWED):
+        return "gone from the course index, and a person has let it go: waiting for the rebuild that removes it"
     fault = standing_fault(facts)
     if fault is not None:
         return f"not buildable as published: {fault}"
@@ -170,8 +177,21 @@ def _why_dirty(facts: CourseFacts) -> str:
     return "waiting for a rebuild"
 
 
+def _has_removal(facts: CourseFacts, status: RemovalStatus) -> bool:
+    return facts.removal is not None and facts.removal.status == status
+
+
+def _reason_of_hold(facts: CourseFacts) -> str:
+    return (facts.removal and facts.removal.reason) or "too many courses vanished at once"
+
+
+_KEPT = "gone from the course index, and the row stays: a person has refused to let it go"
+
+
 def _verdict_without_source(facts: CourseFacts) -> tuple[bool, str]:
     state = facts.state
+    if facts.row is not None and _has_removal(facts, RemovalStatus.REFUSED):
+        return True, _KEPT
     if facts.row is not None and state is not None and state.source_version:
         return True, _degraded_or("up to date with all that was announced", state)
     if facts.row is not None:
@@ -186,6 +206,8 @@ def _verdict_with_source(facts: CourseFacts, source: SourceFacts) -> tuple[bool,
     if source.version is None:
         if state is None or not state.source_version:
             return False, "no such course with a published branch, and no overview of it"
+        if row is not None and _has_removal(facts, RemovalStatus.REFUSED):
+            return True, _KEPT
         return row is None, "deleted" if row is None else "deleted, but the row is there"
     if row is None or state is None:
         return False, "published, but there is no row: overview publish " + _key(facts)
@@ -211,7 +233,12 @@ def _next_step(facts: CourseFacts) -> str:
         ask = f"overview publish {facts.course_key}"
         return f"nothing, until the course is published or asked for: {ask}"
     if not is_dirty(mark):
-        return "nothing, until the next publish"
+        return _next_step_of_clean(facts)
+    if _has_removal(facts, RemovalStatus.HELD):
+        return (
+            "it waits for a person's word, or until it is back in the course index: "
+            f"overview deletes allow {facts.course_key}, or refuse"
+        )
     wait = _until(mark.next_attempt_at, facts.now)
     is_held_back = wait.total_seconds() > HELD_BACK_SECONDS or standing_fault(facts) is not None
     if is_held_back and wait > timedelta(0):
@@ -227,6 +254,16 @@ def _next_step(facts: CourseFacts) -> str:
             f"{shown_time(mark.next_attempt_at)} ({shown_span(wait)})"
         )
     return _next_step_of_due(mark, facts.now)
+
+
+def _next_step_of_clean(facts: CourseFacts) -> str:
+    is_back = facts.source is not None and facts.source.version is not None
+    if facts.row is not None and not is_back and _has_removal(facts, RemovalStatus.REFUSED):
+        return (
+            "nothing, until its delete is announced or it is back in the course index; "
+            f"overview deletes allow {facts.course_key} lets it go"
+        )
+    return "nothing, until the next publish"
 
 
 def _next_step_of_due(mark: OverviewMark, now: datetime) -> str:
@@ -263,6 +300,8 @@ def _row(facts: CourseFacts) -> Facts:
         }
     if tombstone is not None:
         told["deleted"] = shown_time(tombstone.deleted_at)
+    if facts.removal is not None:
+        told["vanished"] = _vanished(facts.removal)
     if state is None:
         return {**told, "row version": "never built"}
     told |= {
@@ -281,6 +320,11 @@ def _row(facts: CourseFacts) -> Facts:
         is_old = standing_fault(facts) is None
         told["fault"] = f"before the newest mark: {state.fault}" if is_old else state.fault
     return told
+
+
+def _vanished(removal: OverviewRemoval) -> str:
+    reason = f": {removal.reason}" if removal.reason else ""
+    return f"{RemovalStatus(removal.status).label}, since {shown_time(removal.changed_at)}{reason}"
 
 
 def _mark(mark: OverviewMark | None) -> Facts:

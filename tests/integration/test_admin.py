@@ -13,7 +13,13 @@ from django.test import Client
 from django.urls import reverse
 
 from lms_integration.events import CoursePublished
-from lms_integration.models import CourseOverview, DeadLetter, OverviewMark, OverviewState
+from lms_integration.models import (
+    CourseOverview,
+    DeadLetter,
+    OverviewMark,
+    OverviewRemoval,
+    OverviewState,
+)
 from overview_worker.documents import DeadLetterSource
 from tests.letters import KEY, OTHER, event_letter, letter, letter_ids, rebuild_letter
 
@@ -252,6 +258,20 @@ def test_explain_shows_dead_letters_to_those_only_who_may_see_them():
 
     assert "a bad date" not in shown
     assert "Dead letters" not in shown
+
+
+def test_explain_tells_of_a_removal_that_waits_for_a_persons_word():
+    row(display_name="Tides")
+    OverviewState.objects.create(course_key=KEY, source_version="a" * 24)
+    OverviewMark.objects.create(course_key=KEY, wanted=2, done=1, dirty_since=datetime.now(UTC))
+    OverviewRemoval.objects.create(
+        course_key=KEY, status="held", changed_at=datetime.now(UTC), reason="6 of 100 vanished"
+    )
+
+    shown = page(staff(*ALL).get(explain_address()))
+
+    assert "its removal is held: 6 of 100 vanished" in shown
+    assert "overview deletes allow" in shown
 
 
 def test_explain_of_a_course_that_nobody_knows_says_so():

@@ -8,6 +8,7 @@ from lms_integration.models import (
     CourseOverview,
     DeadLetter,
     OverviewMark,
+    OverviewRemoval,
     OverviewState,
     OverviewTombstone,
     RebuildRecord,
@@ -176,6 +177,61 @@ def test_a_deleted_course_says_when():
     )
 
     assert told.row["deleted"] == "2026-05-01 12:00:00.000+00:00"
+
+
+# What vanished from the index without an announcement
+
+
+def removal(status: str, reason: str = "") -> OverviewRemoval:
+    return OverviewRemoval(course_key=KEY, status=status, changed_at=NOW, reason=reason)
+
+
+def test_a_held_removal_says_why_and_who_decides():
+    told = story(
+        row=row(),
+        state=state(),
+        mark=dirty(attempts=1, last_error="6 of 100 vanished", next_attempt_at=HELD_BACK),
+        removal=removal("held", "6 of 100 vanished"),
+        source=SourceFacts(),
+    )
+
+    assert not told.all_well
+    assert told.verdict.endswith("its removal is held: 6 of 100 vanished")
+    assert f"overview deletes allow {KEY}, or refuse" in told.next_step
+    assert told.row["vanished"] == (
+        "held: waits for a person's word, since 2026-05-01 12:00:00.000+00:00: 6 of 100 vanished"
+    )
+
+
+@pytest.mark.parametrize("asked", [SourceFacts(), None], ids=["gone", "not asked"])
+def test_a_refused_removal_is_as_a_person_wants_it(asked):
+    told = story(row=row(), state=state(), mark=mark(), removal=removal("refused"), source=asked)
+
+    assert told.all_well
+    assert "a person has refused to let it go" in told.verdict
+    assert f"overview deletes allow {KEY} lets it go" in told.next_step
+
+
+def test_a_refused_removal_of_a_course_that_is_back_is_history():
+    told = story(row=row(), state=state(), mark=mark(), removal=removal("refused"), source=source())
+
+    assert (told.verdict, told.next_step) == ("up to date", "nothing, until the next publish")
+
+
+def test_an_allowed_removal_waits_for_the_rebuild():
+    told = story(
+        row=row(), state=state(), mark=dirty(), removal=removal("allowed"), source=SourceFacts()
+    )
+
+    assert "a person has let it go" in told.verdict
+    assert told.next_step.startswith("rebuilt by its event's task")
+
+
+def test_a_removal_within_the_limit_is_told_of_a_deleted_course():
+    told = story(state=state(deleted=True), mark=mark(), removal=removal("removed"))
+
+    assert told.verdict == "deleted"
+    assert str(told.row["vanished"]).startswith("removed: within the limit")
 
 
 def record(sequence: int, outcome: str = "written", **values) -> RebuildRecord:
