@@ -4,7 +4,7 @@
 They look at the database only where Django asks for that: ``migrate`` and ``check --database``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.core import checks
@@ -14,7 +14,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lms_integration.conf import (
     bulk_lanes,
+    dead_letter_days,
     history_days,
+    max_dead_letters,
+    max_inspection_age_seconds,
     nightly_hour,
     run_days,
     tombstone_days,
@@ -62,17 +65,22 @@ def check_databases(
     ]
 
 
+_READ_SETTINGS = (
+    (tombstone_days, "overview.E005"),
+    (history_days, "overview.E006"),
+    (max_inspection_age_seconds, "overview.E008"),
+    (max_dead_letters, "overview.E009"),
+    (dead_letter_days, "overview.E010"),
+    (run_days, "overview.E070"),
+    (bulk_lanes, "overview.E071"),
+    (nightly_hour, "overview.E072"),
+)
+
+
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """Return which of our settings cannot be used."""
     messages: list[checks.CheckMessage] = []
-    readers: dict[str, Callable[[], object]] = {
-        "overview.E005": tombstone_days,
-        "overview.E006": history_days,
-        "overview.E070": run_days,
-        "overview.E071": bulk_lanes,
-        "overview.E072": nightly_hour,
-    }
-    for check_id, read in readers.items():
+    for read, check_id in _READ_SETTINGS:
         try:
             read()
         except ImproperlyConfigured as error:

@@ -60,6 +60,33 @@ def tombstone_days() -> int:
     return days
 
 
+def max_inspection_age_seconds() -> int:
+    """Return ``OVERVIEW_MAX_INSPECTION_AGE_SECONDS``: ``/health`` is red when no pass has ended for so long.
+
+    Raises:
+        ImproperlyConfigured: negative, or no whole number.
+    """
+    return _whole_number("OVERVIEW_MAX_INSPECTION_AGE_SECONDS", default=300)
+
+
+def max_dead_letters() -> int:
+    """Return ``OVERVIEW_MAX_DEAD_LETTERS``: how many different ones the intake keeps of each origin.
+
+    Raises:
+        ImproperlyConfigured: negative, or no whole number.
+    """
+    return _whole_number("OVERVIEW_MAX_DEAD_LETTERS", default=10_000)
+
+
+def dead_letter_days() -> int:
+    """Return ``OVERVIEW_DEAD_LETTER_DAYS``: how long messages that are no events are kept; 0 for ever.
+
+    Raises:
+        ImproperlyConfigured: negative, or no whole number.
+    """
+    return _whole_number("OVERVIEW_DEAD_LETTER_DAYS", default=90)
+
+
 def deep_check_count() -> int:
     """Return ``OVERVIEW_DEEP_CHECK_PER_MINUTE``: courses compared column by column; 0 for none."""
     return int(getattr(settings, "OVERVIEW_DEEP_CHECK_PER_MINUTE", 500))
@@ -138,3 +165,10 @@ def nightly_hour() -> int | None:
             f"OVERVIEW_NIGHTLY_HOUR is {hour!r}: an hour from 0 to 23, or None, is expected"
         )
     return hour
+
+
+def _whole_number(name: str, *, default: int) -> int:
+    number = getattr(settings, name, default)
+    if type(number) is not int or number < 0:
+        raise ImproperlyConfigured(f"{name} is {number!r}: a whole number is expected, at least 0")
+    return number

@@ -7,7 +7,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lms_integration.database_clock import now_sql
-from overview_worker.documents import DeadLetterEntry
+from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 
 #: A message's body is kept up to this length, in bytes.
 BODY_MAX_BYTES = 8192
@@ -22,8 +22,8 @@ _ATTEMPTS = 5
 _UPSERT = """
 INSERT INTO overview_dead_letter (fingerprint, origin, course_key, reason, body, body_bytes,
     content_type, first_seen_at, last_seen_at, seen_count)
-VALUES (%s, %s, %s, %s, %s, %s, %s, {now}, {now}, 1)
-{on_conflict} last_seen_at = {now}, seen_count = seen_count + 1
+VALUES (%s, %s, %s, %s, %s, %s, %s, {now}, {now}, %s)
+{on_conflict} last_seen_at = {now}, seen_count = seen_count + %s
 """
 _ON_CONFLICT = {
     "mysql": "ON DUPLICATE KEY UPDATE",
@@ -31,8 +31,12 @@ _ON_CONFLICT = {
 }
 
 
-def record_dead_letter(entry: DeadLetterEntry, *, using: str = DEFAULT_DB_ALIAS) -> None:
+def record_dead_letter(
+    entry: DeadLetterEntry, *, count: int = 1, using: str = DEFAULT_DB_ALIAS
+) -> None:
     """Keep ``entry``, or count it if it is there already; in the caller's transaction if any.
+
+    ``count`` says how often it was seen.
 
     Raises:
         django.db.DatabaseError: the database refused or did not answer; the message must not be
@@ -50,8 +54,25 @@ def record_dead_letter(entry: DeadLetterEntry, *, using: str = DEFAULT_DB_ALIAS)
         entry.body[:BODY_MAX_BYTES],
         len(entry.body),
         _storable(entry.content_type)[:100],
+        count,
+        count,
     ]
     _execute(connection, statement, parameters)
+
+
+def surplus_letter(source: DeadLetterSource) -> DeadLetterEntry:
+    """Return the letter that counts those of an origin for which there was no room."""
+    return DeadLetterEntry(
+        source=source,
+        reason="not kept, only counted: there are too many dead letters of this origin already",
+    )
+
+
+def purged_letter(source: DeadLetterSource) -> DeadLetterEntry:
+    """Return the letter that counts those of an origin that were thrown away for their age."""
+    return DeadLetterEntry(
+        source=source, reason="thrown away, only counted: nobody had dealt with them for too long"
+    )
 
 
 def fingerprint_of(entry: DeadLetterEntry) -> str:

@@ -3,8 +3,8 @@
 A process of its own (``overview intake``): inside a Celery worker a consumer would run in the main
 loop, where blocking stalls heartbeats. Messages are taken in batches: all that is waiting, up to
 the prefetch limit. A batch is marked with one statement and gives one task a course, however many
-events the course had in it. Messages are acknowledged after mark and task; what is no event of
-ours becomes a dead letter; while the database is away the batch is kept and tried again.
+events the course had in it. Messages are acknowledged after mark and task; while the database is away
+the batch is kept and tried again. What is no event of ours becomes a dead letter, after the events.
 """
 
 import json
@@ -31,6 +31,7 @@ from lms_integration.topology import (
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.errors import SHOWN_VALUE_LENGTH, RetryableError, shown_value
 from overview_worker.tolerant_amqp import UNREADABLE_HEADER
+from overview_worker.waiting_letters import RefusedMessage, WaitingLetters
 
 logger = logging.getLogger(__name__)
 
@@ -67,11 +68,21 @@ class IntakeStore(Protocol):
         """
         ...
 
-    def record_dead_letters(self, entries: Sequence[DeadLetterEntry]) -> None:
-        """Keep what could not be read.
+    def hold_back(self, entries: Sequence[DeadLetterEntry]) -> None:
+        """Hold back the courses whose tasks the broker gave up.
 
         Raises:
             RetryableError: the database did not answer; nothing may be acknowledged.
+        """
+        ...
+
+    def record_dead_letters(
+        self, entries: Sequence[DeadLetterEntry], *, dropped_count: int = 0
+    ) -> None:
+        """Keep what could not be read, and count ``dropped_count`` more that are not kept.
+
+        Raises:
+            RetryableError: the database did not answer; none of them may be acknowledged.
         """
         ...
 
@@ -81,7 +92,12 @@ class SortedBatch:
     """A batch of messages, read: events on one side, dead letters on the other."""
 
     events: tuple[Event, ...]
-    dead_letters: tuple[DeadLetterEntry, ...]
+    refused: tuple[RefusedMessage, ...]
+
+    @property
+    def dead_letters(self) -> tuple[DeadLetterEntry, ...]:
+        """What is to be kept of the messages that are no events."""
+        return tuple(refused.entry for refused in self.refused)
 
 
 class Intake:
@@ -102,6 +118,7 @@ class Intake:
         self._task_queues = task_queues
         self._stopping = threading.Event()
         self._batch: list[Message] = []
+        self._letters = WaitingLetters(store.record_dead_letters)
         #: ``{course: since when it was dirty as its last task was enqueued}``.
         self._enqueued: dict[str, datetime | None] = {}
         self._last_heartbeat = 0.0
@@ -124,6 +141,7 @@ class Intake:
                 # The outermost loop: whatever it was, unacknowledged messages come again.
                 logger.exception("intake interrupted, reconnecting in %s s", RETRY_SECONDS)
             self._batch = []
+            self._letters.forget()
             self._stopping.wait(RETRY_SECONDS)
 
     def _consume(self, connection: Connection) -> None:
@@ -148,6 +166,7 @@ class Intake:
                 self._collect(connection)
                 if self._batch:
                     self._process(connection)
+                self._letters.write()
 
     def _look_after(self, connection: Connection, channel: Any) -> Sequence[Queue]:
         """Return the queues whose bindings are kept in a database that may be emptied: Redis."""
@@ -193,11 +212,11 @@ class Intake:
             timeout = FLOOD_GAP_SECONDS if is_flood else BATCH_GAP_SECONDS
 
     def _process(self, connection: Connection) -> None:
-        """Write the batch, enqueue its courses, acknowledge it: in this order."""
+        """Mark the batch, enqueue its courses, acknowledge its events: in this order."""
         batch = sort_messages(self._batch)
         while not self._stopping.is_set():
             try:
-                self._store.record_dead_letters(batch.dead_letters)
+                self._store.hold_back(batch.dead_letters)
                 dirty = self._store.mark_events(batch.events)
                 break
             except RetryableError as error:
@@ -211,8 +230,11 @@ class Intake:
         else:
             return  # stopped: unacknowledged messages go back to the queue
         self._enqueue_once(dirty)
+        refused = {id(each.message) for each in batch.refused}
         for message in self._batch:
-            message.ack()
+            if id(message) not in refused:
+                message.ack()
+        self._letters.add(batch.refused)
         logger.debug("%d events, %d courses", len(batch.events), len(dirty))
         self._batch.clear()
 
@@ -242,12 +264,13 @@ class Intake:
 def sort_messages(messages: Sequence[Message]) -> SortedBatch:
     """Read each message; none of them raises."""
     events: list[Event] = []
-    dead_letters: list[DeadLetterEntry] = []
+    refused: list[RefusedMessage] = []
     for message in messages:
         body = _body_of(message)
         if _came_from_dead_letter_queue(message):
             if not _expired(message):
-                dead_letters.append(_broker_dead_letter(message, body))
+                entry = _broker_dead_letter(message, body)
+                refused.append(RefusedMessage(message=message, entry=entry))
             continue
         try:
             _refuse_encoding(message)
@@ -255,8 +278,9 @@ def sort_messages(messages: Sequence[Message]) -> SortedBatch:
         except InvalidEvent as error:
             reason = one_line(str(error))
             logger.warning("dead letter: %s", reason)
-            dead_letters.append(_intake_dead_letter(message, body, reason))
-    return SortedBatch(events=tuple(events), dead_letters=tuple(dead_letters))
+            entry = _intake_dead_letter(message, body, reason)
+            refused.append(RefusedMessage(message=message, entry=entry))
+    return SortedBatch(events=tuple(events), refused=tuple(refused))
 
 
 def _body_of(message: Message) -> bytes:

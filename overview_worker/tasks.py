@@ -10,6 +10,7 @@ from celery import Task
 
 from lms_integration.conf import (
     announces_changes,
+    dead_letter_days,
     deep_check_count,
     history_days,
     nightly_hour,
@@ -164,6 +165,7 @@ def keep_house_task() -> None:
         history_days=history_days(),
         run_days=run_days(),
         announces_changes=announces_changes(),
+        letter_days=dead_letter_days(),
     )
 
 

@@ -1,16 +1,18 @@
-"""What is thrown away after its time: old tombstones, runs, and notes of the inspector. In pages."""
+"""What is thrown away after its time: tombstones, runs, messages that were none, old notes. In pages."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from lms_integration.database_clock import DatabaseNow
+from lms_integration.dead_letter_desk import audit_logger
 from lms_integration.models import (
+    DeadLetter,
     OverviewFreshness,
     OverviewInspection,
     OverviewRemoval,
@@ -19,6 +21,8 @@ from lms_integration.models import (
     RemovalStatus,
 )
 from lms_integration.sql_roles import LEARNER_TABLES
+from overview_worker.dead_letters import fingerprint_of, purged_letter, record_dead_letter
+from overview_worker.documents import DeadLetterSource
 from overview_worker.store.change_retention import purge_changes
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.jobs import take_slot
@@ -49,6 +53,7 @@ def keep_house(
     tombstone_days: int,
     history_days: int,
     announces_changes: bool,
+    letter_days: int,
     run_days: int = 90,
     using: str = DEFAULT_DB_ALIAS,
 ) -> HouseReport | None:
@@ -65,6 +70,8 @@ def keep_house(
         if not take_slot(using, KEEP_HOUSE_JOB, period_seconds=PERIOD_SECONDS):
             return None
         _delete_notes(using)
+        if letter_days:
+            purge_dead_letters(days=letter_days, using=using)
         purge_changes(days=history_days, announces=announces_changes, using=using)
         purge_runs(days=run_days, using=using)
         return purge_tombstones(days=tombstone_days, using=using)
@@ -90,6 +97,33 @@ def purge_tombstones(*, days: int, using: str = DEFAULT_DB_ALIAS) -> HouseReport
     if purged_count:
         logger.info("purged %d tombstones older than %d days", purged_count, days)
     return HouseReport(purged_count=purged_count, referred_count=referred_count)
+
+
+def purge_dead_letters(*, days: int, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Throw away messages that were no events and that nobody sent again since; return how many.
+
+    Letters about courses stay: they go when a person has dealt with them. One letter an origin counts
+    those that are gone.
+    """
+    purged_count = 0
+    for source in (DeadLetterSource.INTAKE, DeadLetterSource.BROKER):
+        counting = purged_letter(source)
+        letters = _rows(DeadLetter, using).filter(
+            origin=source.value,
+            course_key="",
+            last_seen_at__lt=DatabaseNow(offset_seconds=-days * _DAY_SECONDS),
+        )
+        old = letters.exclude(fingerprint=fingerprint_of(counting)).order_by("fingerprint")
+        while page := list(old.values_list("fingerprint", flat=True)[:PAGE_SIZE]):
+            with transaction.atomic(using=using):
+                # By the index by which its writers find a letter, as all do who remove one.
+                count, _ = letters.filter(fingerprint__in=page).delete()
+                if count:
+                    record_dead_letter(counting, count=count, using=using)
+            purged_count += count
+    if purged_count:
+        audit_logger.warning("purged %d dead letters, unseen for %d days", purged_count, days)
+    return purged_count
 
 
 def _pages(rows: Any) -> Iterator[list[str]]:
@@ -122,7 +156,11 @@ def _referred(connection: BaseDatabaseWrapper, table: str, keys: Sequence[str]) 
 
 def _delete_notes(using: str) -> None:
     before = DatabaseNow(offset_seconds=-KEPT_DAYS * _DAY_SECONDS)
-    _rows(OverviewInspection, using).filter(started_at__lt=before).delete()
+    # The newest pass that ended stays: by it one knows for how long there has been none.
+    ended = _rows(OverviewInspection, using).filter(finished_at__isnull=False)
+    newest = ended.order_by("-pk").values_list("pk", flat=True).first()
+    old = _rows(OverviewInspection, using).filter(started_at__lt=before)
+    (old if newest is None else old.exclude(pk=newest)).delete()
     _rows(OverviewServed, using).filter(counted=True, served_at__lt=before).delete()
     _rows(OverviewFreshness, using).filter(hour__lt=before).delete()
     _rows(OverviewRemoval, using).filter(

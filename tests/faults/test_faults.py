@@ -22,7 +22,7 @@ from typing import Any
 
 import MySQLdb  # type: ignore[import-untyped]  # it has none
 import pytest
-from django.db.models import F, Subquery
+from django.db.models import F, Subquery, Sum
 from kombu import Connection
 
 import celeryconfig
@@ -62,6 +62,8 @@ pytestmark = pytest.mark.service
 KILL_EVERY_SECONDS = 2.0
 #: Within so many seconds the sweeper enqueues what nobody announced: its grace, period and a worker.
 SWEPT_SECONDS = 15.0
+#: More than the broker gives the intake at one time.
+GARBAGE_COUNT = 1200
 BROKEN_KEY = "course-v1:FaultX+Broken+R1"
 #: How long a SQL server keeps a silent session in the long form; usually eight hours.
 SESSION_SECONDS = 30
@@ -234,15 +236,17 @@ def test_a_storm_of_locks_on_states_and_marks_is_ridden_out(scene: Scene):
         author.wait_for_saves(5)
 
 
-def test_a_full_disk_under_the_dead_letters_loses_none_of_them(scene: Scene):
+def test_a_full_disk_under_the_dead_letters_loses_none_of_them_and_stops_no_event(scene: Scene):
     broken = scene.another_author(BROKEN_KEY)
     broken.create_all()
     with scene.publishing() as author:
         with full_disk(scene):
-            send_garbage(scene)
+            send_garbage(scene, count=GARBAGE_COUNT)
             broken.edit(BROKEN_KEY, start="no date at all")
             wait_for(lambda: "full" in last_error_of(BROKEN_KEY), "the refused dead letter")
             author.wait_for_saves(20)
+            with scene.broker_channel() as channel:
+                wait_for(lambda: waiting_events(channel) == 0, "the intake")
             assert not DeadLetter.objects.exists()
         wait_for(
             lambda: (
@@ -251,6 +255,9 @@ def test_a_full_disk_under_the_dead_letters_loses_none_of_them(scene: Scene):
             ),
             "both dead letters",
         )
+        of_intake = DeadLetter.objects.filter(origin=DeadLetterOrigin.INTAKE)
+        seen = of_intake.aggregate(total=Sum("seen_count"))
+        assert seen["total"] == GARBAGE_COUNT
         broken.edit(BROKEN_KEY, start=None)
 
 
@@ -460,17 +467,23 @@ def full_disk(scene: Scene) -> Iterator[None]:
             cursor.execute("DROP TRIGGER disk_full")
 
 
-def send_garbage(scene: Scene) -> None:
-    """Send what is no event."""
+def waiting_events(channel: Any) -> int:
+    """Return how many events the intake has not been given yet."""
+    return int(channel.queue_declare("overview.events", passive=True).message_count)
+
+
+def send_garbage(scene: Scene, *, count: int) -> None:
+    """Send what is no event, each time something else."""
     with Connection(scene.environment["OVERVIEW_BROKER_URL"]) as opened:
         producer = opened.Producer()
-        producer.publish(
-            b"no event",
-            exchange=event_exchange(),
-            routing_key="course.published",
-            content_type="application/json",
-            content_encoding="utf-8",
-        )
+        for number in range(count):
+            producer.publish(
+                b"no event %d" % number,
+                exchange=event_exchange(),
+                routing_key="course.published",
+                content_type="application/json",
+                content_encoding="utf-8",
+            )
 
 
 def last_error_of(course_key: str) -> str:

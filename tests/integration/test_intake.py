@@ -15,8 +15,10 @@ from lms_integration.identity import database_identity
 from lms_integration.models import DeadLetter, OverviewMark
 from lms_integration.topology import dead_letter_queue, event_queue
 from overview_worker.compression import refuse_compressed_messages
+from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.errors import StoreUnavailable
 from overview_worker.intake_store import DjangoIntakeStore
+from overview_worker.waiting_letters import MAX_WAITING
 from tests.running_intake import (
     RecordedQueue,
     RunningIntake,
@@ -146,7 +148,7 @@ def test_what_is_no_event_becomes_a_dead_letter_and_stops_nothing(
     publish(url, encode_event(event(OTHER)))
 
     start(url)
-    wait_for(lambda: queue.course_keys == [OTHER])
+    wait_for(lambda: queue.course_keys == [OTHER] and DeadLetter.objects.exists())
 
     letter = DeadLetter.objects.get()
     assert letter.origin == "intake"
@@ -162,7 +164,7 @@ def test_a_compressed_message_is_refused_before_it_is_inflated(url, start, queue
     publish(url, encode_event(event(OTHER)))
 
     start(url)
-    wait_for(lambda: queue.course_keys == [OTHER])
+    wait_for(lambda: queue.course_keys == [OTHER] and DeadLetter.objects.exists())
 
     letter = DeadLetter.objects.get()
     assert "compressed" in letter.reason
@@ -173,9 +175,74 @@ def test_the_same_poison_again_is_counted_and_fills_no_table(url, start, queue):
     publish(url, *[b"poison"] * 50, encode_event(event(OTHER)))
 
     start(url)
+    wait_for(lambda: queue.course_keys == [OTHER] and events_left(url) == 0)
+
+    wait_for(lambda: seen_counts() == {"poison": 50})
+
+
+def seen_counts() -> dict[str, int]:
+    """Return how often each body was seen; '' is what was not kept."""
+    return {
+        bytes(body).decode(): count
+        for body, count in DeadLetter.objects.values_list("body", "seen_count")
+    }
+
+
+def test_different_garbage_without_end_fills_no_table(url, start, queue, settings):
+    settings.OVERVIEW_MAX_DEAD_LETTERS = 3
+    publish(url, *[b"garbage %d" % number for number in range(50)], encode_event(event(OTHER)))
+
+    start(url)
     wait_for(lambda: queue.course_keys == [OTHER])
 
-    assert DeadLetter.objects.get().seen_count == 50
+    wait_for(lambda: sum(seen_counts().values()) == 50)
+    assert DeadLetter.objects.count() == 4
+    assert seen_counts()[""] == 47
+    assert DeadLetter.objects.get(body=b"").reason.startswith("not kept, only counted")
+    wait_for(lambda: events_left(url) == 0)
+
+
+def test_a_known_letter_is_counted_although_there_is_no_room(settings):
+    settings.OVERVIEW_MAX_DEAD_LETTERS = 1
+    store = DjangoIntakeStore()
+
+    for body in (b"known", b"new", b"known"):
+        store.record_dead_letters([garbage(body)])
+
+    assert seen_counts() == {"known": 2, "": 1}
+
+
+def garbage(body: bytes) -> DeadLetterEntry:
+    return DeadLetterEntry(source=DeadLetterSource.INTAKE, reason="no event", body=body)
+
+
+class FullTable(DjangoIntakeStore):
+    """Has no room for dead letters until told otherwise."""
+
+    is_full = True
+
+    def record_dead_letters(
+        self, entries: Sequence[DeadLetterEntry], *, dropped_count: int = 0
+    ) -> None:
+        if self.is_full:
+            raise StoreUnavailable("the table is full")
+        super().record_dead_letters(entries, dropped_count=dropped_count)
+
+
+def test_a_full_table_of_letters_stops_no_event(url, start, queue):
+    store = FullTable()
+    publish(url, b"garbage", encode_event(event()))
+    start(url, store)
+    wait_for(lambda: queue.course_keys == [KEY])
+
+    publish(url, *[b"garbage %d" % number for number in range(1100)], encode_event(event(OTHER)))
+    wait_for(lambda: OTHER in queue.course_keys)
+
+    assert not DeadLetter.objects.exists()
+    store.is_full = False
+    wait_for(lambda: sum(seen_counts().values()) == 1101)
+    assert seen_counts()[""] >= 1101 - 2 * MAX_WAITING
+    wait_for(lambda: events_left(url) == 0)
 
 
 def dead_letter_task(url: str, task: str, arguments: list[str], *, reason: str) -> None:

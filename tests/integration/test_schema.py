@@ -390,7 +390,7 @@ rebuild()
 inspect()
 print(freshness(hours=24).shares[1])
 OverviewTombstone.objects.update(deleted_at=datetime.now(UTC) - timedelta(days=100))
-print(keep_house(tombstone_days=90, history_days=365, announces_changes=True))
+print(keep_house(tombstone_days=90, history_days=365, announces_changes=True, letter_days=90))
 try:
     with read_only():
         CourseOverview.objects.all().delete()
