@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 #: A publish that took longer is late: it is kept one by one, with its reason.
-LATE_AFTER_MS = 10_000
+LATE_AFTER_MS = 1_000
 
 
 class LateReason(StrEnum):

@@ -81,6 +81,8 @@ class FindingKind(Enum):
     WRONGLY_DELETED = "wrongly deleted"  #: published, but its state says deleted
     STRAY_TOMBSTONE = "stray tombstone"  #: published and built, but there is a tombstone
     DRIFTED = "drifted"  #: some column is not what the builder makes of the published course
+    CORRUPT_MARK = "corrupt mark"  #: a mark that contradicts itself, and hides its course
+    UNREADABLE = "unreadable"  #: clean, and yet not to be built now, so that nothing was compared
 
 
 class Surveyor(Protocol):
@@ -172,6 +174,10 @@ class InspectionStore(Protocol):
         """Return the differences that earlier passes have seen, by course key."""
         ...
 
+    def pass_ages(self, *, limit: int) -> Sequence[float]:
+        """Return how long ago the last passes began that ended, in seconds, the newest first."""
+        ...
+
     def keep_suspects(self, fingerprints: Mapping[str, str]) -> None:
         """Remember these differences and forget all others; known ones keep their age."""
         ...
@@ -193,6 +199,10 @@ class InspectionStore(Protocol):
 
     def release_held(self, course_keys: Sequence[str]) -> None:
         """Forget what was said of courses that are back in the index, and mark them."""
+        ...
+
+    def mend_marks(self) -> Mapping[str, str]:
+        """Mend marks that contradict themselves; return what was wrong, by course key."""
         ...
 
     def mark(self, repairs: Sequence[Repair], *, lease_seconds: int) -> None:
@@ -222,8 +232,8 @@ class InspectionStore(Protocol):
         """Complete the record of a pass."""
         ...
 
-    def fail(self, number: int, reason: str) -> None:
-        """Note why a pass broke off."""
+    def fail(self, number: int, report: InspectionReport, reason: str) -> None:
+        """Note why a pass broke off, and what it had found by then."""
         ...
 
     def count_served(self) -> int:

@@ -34,6 +34,8 @@ class InMemoryInspectionStore:
         self._slots: dict[str, float] = {}
         self._suspects: dict[str, tuple[str, float]] = {}
         self._after = ""
+        self._begun: list[float] = []
+        self._ended: list[float] = []
         self.verified: set[str] = set()
         self.reports: list[InspectionReport] = []
         self.failures: list[str] = []
@@ -71,6 +73,10 @@ class InMemoryInspectionStore:
             for key, (fingerprint, since) in self._suspects.items()
         }
 
+    def pass_ages(self, *, limit: int) -> Sequence[float]:
+        """Return how long ago the last passes began that ended, in seconds, the newest first."""
+        return [self._store.seconds - began for began in reversed(self._ended)][:limit]
+
     def keep_suspects(self, fingerprints: Mapping[str, str]) -> None:
         """Remember these differences and forget all others; known ones keep their age."""
         now = self._store.seconds
@@ -101,6 +107,19 @@ class InMemoryInspectionStore:
         for key in course_keys:
             self._store.course(key).removal = {}
             self._store.mark(key)
+
+    def mend_marks(self) -> Mapping[str, str]:
+        """Mend marks that contradict themselves; return what was wrong, by course key."""
+        mended: dict[str, str] = {}
+        for key, course in self._store.courses.items():
+            if course.done > course.wanted:
+                course.wanted, course.dirty_since = course.done + 1, self._store.seconds
+                course.next_attempt_at = None
+                mended[key] = "done is above wanted"
+            elif course.is_dirty and course.dirty_since is None:
+                course.dirty_since = self._store.seconds
+                mended[key] = "dirty since nobody knows when"
+        return mended
 
     def mark(self, repairs: Sequence[Repair], *, lease_seconds: int) -> None:
         """Mark courses."""
@@ -134,14 +153,16 @@ class InMemoryInspectionStore:
 
     def begin(self) -> int:
         """Open the record of a pass and return its number."""
-        return len(self.reports)
+        self._begun.append(self._store.seconds)
+        return len(self._begun) - 1
 
     def finish(self, number: int, report: InspectionReport) -> None:
         """Complete the record of a pass."""
+        self._ended.append(self._begun[number])
         self.reports.append(report)
 
-    def fail(self, number: int, reason: str) -> None:
-        """Note why a pass broke off."""
+    def fail(self, number: int, report: InspectionReport, reason: str) -> None:
+        """Note why a pass broke off, and what it had found by then."""
         self.failures.append(reason)
 
     def count_served(self) -> int:

@@ -10,6 +10,7 @@ database's clock, and the course was not marked in between. No two machines' clo
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from datetime import datetime
 
 from overview_worker.comparison import ColumnDifference, ContentHashes, differences
 from overview_worker.documents import CourseLagging, PublishedCourse, PublishedPointer
-from overview_worker.errors import MalformedCourse, OverviewError
+from overview_worker.errors import MalformedCourse, OverviewError, RetryableError
 from overview_worker.inspection_ports import (
     CurrentVersions,
     FindingKind,
@@ -49,13 +50,20 @@ MARK_LIMIT = 6000
 SUSPECT_LIMIT = 12_000
 #: The sweeper leaves what the inspector has marked to the bulk tasks that it enqueues, in seconds.
 LEASE_SECONDS = 60
-#: A course whose index entry moved less than so long ago, and that nobody marked, is counted as a
-#: publish that was lost, not as one that was there before the pipeline or the last backup.
+#: A course whose index entry moved less than so long ago, or since the last pass before it differed,
+#: and that nobody marked, is counted as a publish that was lost, not as one that was there before the
+#: pipeline or the last backup.
 LOST_WITHIN_SECONDS = 3600
+#: So many passes back it is known when they began.
+REMEMBERED_PASSES = 60
 #: Courses that one pass names one by one in the log.
 NAMED_COURSES = 20
 #: Courses that are compared column by column in shared round trips.
 CHECK_CHUNK = 100
+#: No more courses are begun after so long of this, or of the whole pass: it has to end before its
+#: task's time limit, and the next one goes on with the courses that this one did not come to.
+CHECK_SECONDS = 20.0
+PASS_SECONDS = 40.0
 #: Longest list of columns in one log line, in characters.
 LOGGED_LENGTH = 1000
 
@@ -82,6 +90,7 @@ class Inspector:
     catalog_owns_language: bool = False
     #: What rows are to be of; another release may be the one that rebuilds them for that.
     target: Callable[[], RowVersions | None] = lambda: None
+    stopwatch: Callable[[], float] = time.monotonic  #: in seconds
 
     def versions(self) -> CurrentVersions:
         """Return which versions rows are to be of, and whether this release is to see to that now.
@@ -107,21 +116,57 @@ class Inspector:
         """
         if not self.store.take_slot(INSPECT_JOB, period_seconds=PERIOD_SECONDS - 5):
             return None
-        self.store.count_served()
-        number = self.store.begin()
         report = InspectionReport()
-        try:
-            repairs = self._look(report)
-            repairs += self._look_deeply(report, enqueue, check_count)
-            self._mark(repairs, report, enqueue)
-        except OverviewError as error:
-            self.store.fail(number, str(error))
-            raise
+        last_moment = self.stopwatch() + PASS_SECONDS
+        number = self.store.begin()
+        failures = self._run(
+            [
+                self.store.count_served,
+                lambda: self._mend_marks(report),
+                lambda: self._look(report, enqueue),
+                lambda: self._look_deeply(report, enqueue, check_count, last_moment=last_moment),
+            ]
+        )
+        if failures:
+            self._note_failure(number, report, failures[0])
+            raise failures[0]
         self.store.finish(number, report)
         return report
 
-    def _look(self, report: InspectionReport) -> list[Repair]:
-        """Compare the index with the states; return what has to be marked, within the budget."""
+    def _run(self, steps: Sequence[Callable[[], object]]) -> list[Exception]:
+        """Take each step, whatever became of those before it; return what went wrong.
+
+        No step needs another, so a bug in one must not be the end of all repair. Where a server does
+        not answer, the others would only wait for it.
+        """
+        failures: list[Exception] = []
+        for step in steps:
+            try:
+                step()
+            except RetryableError as error:
+                return [*failures, error]
+            except Exception as error:
+                logger.exception("a step of the inspection failed")
+                failures.append(error)
+        return failures
+
+    def _note_failure(self, number: int, report: InspectionReport, error: Exception) -> None:
+        reason = str(error) if isinstance(error, OverviewError) else repr(error)
+        logger.error("inspection broke off: %s", reason)
+        try:
+            self.store.fail(number, report, reason)
+        except RetryableError:
+            logger.warning("not recorded: the overview database is away")
+
+    def _mend_marks(self, report: InspectionReport) -> None:
+        """Mend marks that hide their course: before the survey, which leaves dirty ones alone."""
+        mended = self.store.mend_marks()
+        _add_finding(report, FindingKind.CORRUPT_MARK, len(mended))
+        for key, what in list(mended.items())[:NAMED_COURSES]:
+            logger.error("%s: mark mended: %s", key, what, extra={"course_key": key})
+
+    def _look(self, report: InspectionReport, enqueue: Callable[[Sequence[str]], object]) -> None:
+        """Compare the index with the states, and have what differs marked, within the budget."""
         versions = self.versions()
         survey = self.surveyor.survey(versions)
         report.course_count = survey.course_count
@@ -136,6 +181,7 @@ class Inspector:
         ]
         dirty = self.store.find_dirty([sight.course_key for sight, _ in findings])
         known = self.store.suspects()
+        passes = self.store.pass_ages(limit=REMEMBERED_PASSES) if known else ()
         young: dict[str, str] = {}
         repairs: list[Repair] = []
         found: Counter[str] = Counter()
@@ -154,13 +200,15 @@ class Inspector:
             if kind is FindingKind.ORPHANED and brake_is_on:
                 continue  # there is a question open, and nobody is helped by more of it
             if len(repairs) < MARK_LIMIT:
-                repairs.append(_repair(sight, kind, age, now=now))
+                lost_for = lost_seconds(sight.pointer, age=age, now=now, passes=passes)
+                repairs.append(_repair(sight, kind, lost_for))
             else:
                 young[key] = fingerprint
-        report.findings = dict(found)
+        report.findings.update(found)
         report.suspected_count = len(young)
+        # Marked first: what is forgotten before it is marked would have to stand for the grace again.
+        self._mark(repairs, report, enqueue)
         self.store.keep_suspects(dict(list(young.items())[:SUSPECT_LIMIT]))
-        return repairs
 
     def _release(self, held: Collection[str]) -> None:
         """Let go of held removals whose course is in the index after all."""
@@ -175,27 +223,45 @@ class Inspector:
         report: InspectionReport,
         enqueue: Callable[[Sequence[str]], object],
         check_count: int,
-    ) -> list[Repair]:
+        *,
+        last_moment: float,
+    ) -> None:
         """Compare the next courses column by column; drift of a clean course needs no grace."""
-        if check_count <= 0:
-            return []
-        keys = self.store.deep_check_keys(limit=check_count)
-        repairs: list[Repair] = []
-        columns: Counter[str] = Counter()
-        for start in range(0, len(keys), CHECK_CHUNK):
-            checks = self.check(keys[start : start + CHECK_CHUNK])
-            settled = [check for check in checks if check.is_settled]
-            report.checked_count += len(settled)
-            self._note_verified([each for each in settled if not each.differences], enqueue)
-            for check in settled:
-                if check.differences:
-                    repairs.append(_drift(check.course_key))
-                    columns.update({difference.column for difference in check.differences})
-                    _log_drift(check)
-        report.drifted_columns = dict(columns)
-        if repairs:
-            report.findings[FindingKind.DRIFTED.value] = len(repairs)
-        return repairs
+        deadline = min(last_moment, self.stopwatch() + CHECK_SECONDS)
+        seen: set[str] = set()
+        while len(seen) < check_count and self.stopwatch() < deadline:
+            # The next ones are taken before they are compared, so that courses which cannot be are
+            # not the first of the next pass too.
+            keys = self.store.deep_check_keys(limit=min(CHECK_CHUNK, check_count - len(seen)))
+            fresh = [key for key in keys if key not in seen]
+            seen.update(fresh)
+            self._check_chunk(fresh, report, enqueue)
+            if len(fresh) < len(keys) or not keys:  # once round
+                return
+
+    def _check_chunk(
+        self,
+        course_keys: Sequence[str],
+        report: InspectionReport,
+        enqueue: Callable[[Sequence[str]], object],
+    ) -> None:
+        checks = self.check(course_keys)
+        unreadable = [check for check in checks if check.is_stuck]
+        settled = [check for check in checks if check.is_settled]
+        drifted = [check for check in settled if check.differences]
+        report.checked_count += len(settled)
+        self._note_verified([each for each in settled if not each.differences], enqueue)
+        for check in unreadable:
+            _log_unreadable(check)
+        for check in drifted:
+            _log_drift(check)
+        report.drifted_columns = dict(
+            Counter(report.drifted_columns)
+            + Counter(column for check in drifted for column in check.drifted_columns)
+        )
+        _add_finding(report, FindingKind.UNREADABLE, len(unreadable))
+        _add_finding(report, FindingKind.DRIFTED, len(drifted))
+        self._mark([_drift(check.course_key) for check in drifted], report, enqueue)
 
     def _note_verified(
         self, checks: Sequence["CourseCheck"], enqueue: Callable[[Sequence[str]], object]
@@ -247,14 +313,26 @@ class Inspector:
         )
         if pointer is None:
             return replace(check, differences=tuple(_left_behind(stored)))
-        if not isinstance(read, PublishedCourse):
-            reason = read.reason if isinstance(read, CourseLagging) else str(read)
-            return replace(check, is_settled=False, unreadable=reason)
         try:
-            built = self.build(read)
-        except MalformedCourse as error:
-            return replace(check, is_settled=False, unreadable=str(error))
-        found = differences(
+            return replace(check, differences=tuple(self._differences(stored, pointer, read)))
+        except (_NotComparable, MalformedCourse) as error:
+            reason = str(error)
+        except Exception as error:
+            # As in the rebuild: a bug of the builder must not keep all other courses unseen.
+            logger.exception("builder failed", extra={"course_key": key})
+            reason = f"builder failed: {error!r}"
+        return replace(check, is_settled=False, is_stuck=check.is_settled, unreadable=reason)
+
+    def _differences(
+        self,
+        stored: StoredOverview,
+        pointer: PublishedPointer,
+        read: PublishedCourse | CourseLagging | MalformedCourse | None,
+    ) -> Sequence[ColumnDifference]:
+        if not isinstance(read, PublishedCourse):
+            raise _NotComparable(read.reason if isinstance(read, CourseLagging) else str(read))
+        built = self.build(read)
+        return differences(
             stored,
             built,
             pointer=pointer,
@@ -265,7 +343,6 @@ class Inspector:
             ),
             catalog_owns_language=self.catalog_owns_language,
         )
-        return replace(check, differences=tuple(found))
 
     def _mark(
         self,
@@ -287,6 +364,10 @@ class Inspector:
             enqueue(list(dict.fromkeys(repair.course_key for repair in group)))
 
 
+class _NotComparable(Exception):
+    """The published course could not be read, so that there is nothing to compare with."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CourseCheck:
     """One course compared in full."""
@@ -298,8 +379,15 @@ class CourseCheck:
     #: Clean, and built from the version that is published by the builder that compares: whatever
     #: differs then is drift.
     is_settled: bool
+    #: It would be settled if it could be built now.
+    is_stuck: bool = False
     unreadable: str = ""  #: why it could not be built, so that nothing could be compared
     differences: tuple[ColumnDifference, ...] = ()
+
+    @property
+    def drifted_columns(self) -> set[str]:
+        """The columns that differ."""
+        return {difference.column for difference in self.differences}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -388,15 +476,13 @@ def fingerprint_of(sight: Sight, kind: FindingKind) -> str:
     return "/".join(parts)
 
 
-def _repair(sight: Sight, kind: FindingKind, age_seconds: float, *, now: datetime) -> Repair:
+def _repair(sight: Sight, kind: FindingKind, lost_for_seconds: int | None) -> Repair:
     is_behind = kind in (FindingKind.MISSING, FindingKind.STALE)
-    lost = is_behind and _is_recent(sight.pointer, now=now)
     return Repair(
         course_key=sight.course_key,
         kind=kind,
         rewrite=kind in NEEDS_REWRITE,
-        # One period more: it was lost before the pass that saw it first.
-        lost_for_seconds=round(age_seconds) + PERIOD_SECONDS if lost else None,
+        lost_for_seconds=lost_for_seconds if is_behind else None,
     )
 
 
@@ -404,11 +490,25 @@ def _drift(course_key: str) -> Repair:
     return Repair(course_key=course_key, kind=FindingKind.DRIFTED, rewrite=True)
 
 
-def _is_recent(pointer: PublishedPointer | None, *, now: datetime) -> bool:
-    """Whether an index entry moved lately: two clocks, for a figure only, with an hour's tolerance."""
+def lost_seconds(
+    pointer: PublishedPointer | None, *, age: float, now: datetime, passes: Sequence[float]
+) -> int | None:
+    """Return for how long a publish that nobody announced has been waiting; None if it is none.
+
+    ``age``: since the difference was seen first; ``passes``: since each pass began that ended, newest
+    first. An estimate for a figure, from two machines' clocks: the time of the index entry, but no
+    less than one period before the pass that saw the difference first, and no more than back to the
+    pass before that, which had not seen it.
+    """
     if pointer is None or pointer.updated_at is None:
-        return False
-    return abs((now - pointer.updated_at).total_seconds()) < LOST_WITHIN_SECONDS
+        return None
+    moved = (now - pointer.updated_at).total_seconds()
+    unseen = next((each for each in passes if each >= age + GRACE_SECONDS), 0.0)
+    if abs(moved) >= max(LOST_WITHIN_SECONDS, unseen):
+        return None
+    least = age + PERIOD_SECONDS
+    most = max(least, unseen or LOST_WITHIN_SECONDS)
+    return round(min(max(moved, least), most))
 
 
 def _left_behind(stored: StoredOverview) -> Iterator[ColumnDifference]:
@@ -419,6 +519,16 @@ def _left_behind(stored: StoredOverview) -> Iterator[ColumnDifference]:
         yield ColumnDifference(column="projection", stored="a projection", expected=nothing)
     if stored.source_version and not stored.deleted:
         yield ColumnDifference(column="state.deleted", stored="False", expected="True")
+
+
+def _add_finding(report: InspectionReport, kind: FindingKind, count: int) -> None:
+    if count:
+        report.findings[kind.value] = report.findings.get(kind.value, 0) + count
+
+
+def _log_unreadable(check: CourseCheck) -> None:
+    extra = {"course_key": check.course_key}
+    logger.warning("%s not compared: %s", check.course_key, check.unreadable, extra=extra)
 
 
 def _log_drift(check: CourseCheck) -> None:

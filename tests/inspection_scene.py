@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -100,9 +100,10 @@ class Site:
         return dict(report.outcomes)
 
     def inspect(self, *, check_count: int = 0) -> InspectionReport:
-        """Run the next pass, a period after the last one."""
+        """Run the next pass, a period after the last one; it takes the time that it takes."""
         pass_period()
-        report = self.adapters.inspector.inspect(enqueue=lambda keys: None, check_count=check_count)
+        inspector = replace(self.adapters.inspector, stopwatch=lambda: 0.0)
+        report = inspector.inspect(enqueue=lambda keys: None, check_count=check_count)
         assert report is not None
         return report
 

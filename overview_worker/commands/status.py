@@ -16,6 +16,7 @@ from lms_integration.delete_desk import held_delete_count
 from lms_integration.dirt import MAX_DIRTY_AGE_SECONDS, dirt
 from lms_integration.events import QUEUE
 from lms_integration.freshness import Freshness, LatePublish, freshness, late_publishes
+from lms_integration.inspections import InspectionPulse, inspection_pulse
 from lms_integration.models import (
     CourseOverview,
     OverviewInspection,
@@ -58,7 +59,8 @@ reasons, and what the inspector found last.
 And rebuild runs that are paused or have failed: the nightly run waits for them, or may fail likewise.
 
 Exit code 0: healthy. 1: a course has been waiting for more than a minute, deletes wait for a person's
-word, a run of all courses has been standing still for more than a day, or the broker is away.
+word, no inspection has ended for too long, a run of all courses has been standing still for more than a
+day, or the broker is away.
 """
 
 
@@ -79,6 +81,7 @@ class PipelineStatus:
     freshness: Sequence[Freshness]  #: of a day, and of 30 days
     late_publishes: Sequence[LatePublish]  #: the newest
     inspection: Mapping[str, object] | None  #: the newest pass that ended
+    inspection_pulse: InspectionPulse  #: whether passes still end, and why the newest broke off
     announcements: OutboxFigures  #: changes that wait to be announced
     upgrade: Mapping[str, object]  #: how far rows are at the target: overview upgrade
     dead_letters: Mapping[str, OriginFigures]  #: by origin, for every origin there is
@@ -104,10 +107,12 @@ def _status() -> PipelineStatus:
     queues, broker_error = _queues()
     held_deletes = held_delete_count()
     stopped = stopped_runs()
+    pulse = inspection_pulse()
     return PipelineStatus(
         healthy=broker_error is None
         and dirty.oldest_seconds <= MAX_DIRTY_AGE_SECONDS
         and not held_deletes
+        and not pulse.is_overdue
         and not any(run.is_overdue for run in stopped),
         course_count=CourseOverview.objects.count(),
         deleted_count=OverviewTombstone.objects.count(),
@@ -121,9 +126,10 @@ def _status() -> PipelineStatus:
         freshness=[freshness(hours=hours) for hours in FRESHNESS_HOURS],
         late_publishes=late_publishes(limit=SHOWN_LATE_PUBLISHES),
         inspection=OverviewInspection.objects.filter(finished_at__isnull=False)
-        .order_by("-started_at")
+        .order_by("-pk")
         .values(*_INSPECTION_FIELDS)
         .first(),
+        inspection_pulse=pulse,
         announcements=outbox_figures(),
         upgrade=_upgrade(),
         dead_letters={origin.value: figures for origin, figures in dead_letter_figures().items()},
@@ -216,11 +222,14 @@ def _freshness_lines(status: PipelineStatus) -> Iterator[tuple[str, str]]:
 
 
 def _inspection_lines(status: PipelineStatus) -> Iterator[tuple[str, str]]:
-    inspection = status.inspection
+    inspection, pulse = status.inspection, status.inspection_pulse
+    if pulse.error:
+        yield "newest inspection broke off", pulse.error
+    overdue = ": overdue, do beat and the bulk workers run?" if pulse.is_overdue else ""
     if inspection is None:
-        yield "last inspection", "none yet"
+        yield "last inspection", f"none yet{overdue}"
         return
-    yield "last inspection", f"{inspection['finished_at']:%Y-%m-%d %H:%M:%S}"
+    yield "last inspection", f"{inspection['finished_at']:%Y-%m-%d %H:%M:%S}{overdue}"
     yield (
         "inspected",
         f"{inspection['course_count']} courses, {inspection['checked_count']} of them in full",

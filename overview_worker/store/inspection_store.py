@@ -37,6 +37,7 @@ from overview_worker.store.conf import StoreConf
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.freshness import count_served
 from overview_worker.store.jobs import take_slot
+from overview_worker.store.mark_repairs import mend_marks
 from overview_worker.store.mark_statements import storable
 from overview_worker.store.sql_survey import inspected, pages, rows_of, stateless_courses
 from overview_worker.store.stored_overviews import read_stored
@@ -91,9 +92,18 @@ class DjangoInspectionStore:
                 for row in rows
             }
 
+    def pass_ages(self, *, limit: int) -> Sequence[float]:
+        """Return how long ago the last passes began that ended, in seconds, the newest first."""
+        with errors_translated(self._connection):
+            ended = self._inspections().filter(finished_at__isnull=False).order_by("-pk")
+            passes = ended.annotate(database_now=DatabaseNow())[:limit]
+            return [(each.database_now - each.started_at).total_seconds() for each in passes]
+
     def keep_suspects(self, fingerprints: Mapping[str, str]) -> None:
         """Remember these differences and forget all others; known ones keep their age."""
         with errors_translated(self._connection), transaction.atomic(using=self._conf.using):
+            # Seen before the clock was set back: it would not grow old enough until the clock is there again.
+            self._suspects().filter(seen_at__gt=DatabaseNow()).delete()
             known = dict(self._suspects().values_list("course_key", "fingerprint"))
             gone = [key for key, text in known.items() if fingerprints.get(key) != text]
             for keys in _chunks(gone):
@@ -156,6 +166,11 @@ class DjangoInspectionStore:
                     marks = [CourseMark(course_key=key, event_type=_BACK) for key in keys]
                     mark_courses(marks, commits=True, using=self._conf.using)
 
+    def mend_marks(self) -> Mapping[str, str]:
+        """Mend marks that contradict themselves; return what was wrong, by course key."""
+        with errors_translated(self._connection):
+            return mend_marks(self._conf.using)
+
     def mark(self, repairs: Sequence[Repair], *, lease_seconds: int) -> None:
         """Mark courses; the sweeper leaves them alone for so long."""
         with errors_translated(self._connection):
@@ -205,19 +220,16 @@ class DjangoInspectionStore:
         """Complete the record of a pass."""
         with errors_translated(self._connection):
             self._inspections().filter(pk=number).update(
-                finished_at=DatabaseNow(),
-                course_count=report.course_count,
-                findings=report.findings,
-                suspected_count=report.suspected_count,
-                marked_count=report.marked_count,
-                checked_count=report.checked_count,
-                drifted_columns=report.drifted_columns,
+                finished_at=DatabaseNow(), **_figures_of(report)
             )
 
-    def fail(self, number: int, reason: str) -> None:
-        """Note why a pass broke off."""
+    def fail(self, number: int, report: InspectionReport, reason: str) -> None:
+        """Note why a pass broke off, and what it had found by then."""
+        self._connection.close_if_unusable_or_obsolete()
         with errors_translated(self._connection):
-            self._inspections().filter(pk=number).update(error=storable(reason))
+            self._inspections().filter(pk=number).update(
+                error=storable(reason), **_figures_of(report)
+            )
 
     def count_served(self) -> int:
         """Count the publishes that became visible into their hours; return how many."""
@@ -252,6 +264,17 @@ def _mark_of(repair: Repair) -> CourseMark:
         rewrite=repair.rewrite,
         lost_for_seconds=repair.lost_for_seconds,
     )
+
+
+def _figures_of(report: InspectionReport) -> dict[str, Any]:
+    return {
+        "course_count": report.course_count,
+        "findings": report.findings,
+        "suspected_count": report.suspected_count,
+        "marked_count": report.marked_count,
+        "checked_count": report.checked_count,
+        "drifted_columns": report.drifted_columns,
+    }
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -228,7 +228,10 @@ def test_all_that_is_stored_is_read(harness):
 def test_a_pass_is_opened_and_completed_or_fails(harness):
     number = harness.inspection.begin()
     harness.inspection.finish(number, InspectionReport(course_count=3, findings={"stale": 1}))
-    harness.inspection.fail(harness.inspection.begin(), "gone")
+    harness.inspection.finish(harness.inspection.begin(), InspectionReport())
+    assert len(harness.inspection.pass_ages(limit=1)) == 1
+    assert 0 <= harness.inspection.pass_ages(limit=10)[0] < 60
+    harness.inspection.fail(harness.inspection.begin(), InspectionReport(), "gone")
 
     assert harness.inspection.now() is not None
     assert harness.inspection.count_served() == 0

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lms_integration.models import OverviewMark
+from lms_integration.models import OverviewInspection, OverviewMark, OverviewState
 from tests.letters import rebuild_letter
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +32,7 @@ def test_it_is_green_while_nothing_waits(client):
         "oldest_dirty_seconds": 0.0,
         "held_back_count": 0,
         "held_delete_count": 0,
+        "inspection": {"overdue": False, "seconds": None, "broke_off": False},
         "stopped_runs": [],
     }
 
@@ -68,7 +69,7 @@ def test_it_asks_the_database_a_constant_and_small_number_of_times(
 ):
     dirty(seconds=1)
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(8):
         client.get("/health")
 
 
@@ -81,3 +82,70 @@ def test_dead_letters_are_counted_and_do_not_turn_it_red(client):
     figures = response.json()["dead_letters"]["rebuild"]
     assert figures["count"] == 1
     assert figures["oldest_seconds"] == pytest.approx(3 * 86_400, abs=60)
+
+
+# Whether somebody looks at the rows
+
+
+def inspected(*, seconds_ago: float, error: str = "") -> None:
+    moment = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    finished_at = None if error else moment
+    OverviewInspection.objects.create(started_at=moment, finished_at=finished_at, error=error)
+
+
+def built(*, seconds_ago: float) -> None:
+    built_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    OverviewState.objects.create(course_key=KEY, source_version="a" * 24, built_at=built_at)
+
+
+def test_it_is_green_while_passes_end(client):
+    inspected(seconds_ago=60)
+
+    response = client.get("/health")
+
+    assert response.status_code == 200
+    assert 59 < response.json()["inspection"].pop("seconds") < 90
+
+
+def test_it_is_red_when_no_pass_has_ended_for_five_minutes_whatever_was_begun(client):
+    inspected(seconds_ago=400)
+    inspected(seconds_ago=10, error="KeyError('a bug')")
+
+    response = client.get("/health")
+
+    assert response.status_code == 503
+    assert response.json()["inspection"]["overdue"]
+    assert response.json()["inspection"]["broke_off"]
+
+
+def test_what_a_pass_broke_off_with_is_not_told_to_everybody(client):
+    inspected(seconds_ago=10, error="KeyError('a bug')")
+
+    assert b"a bug" not in client.get("/health").content
+
+
+def test_it_is_red_when_there_are_courses_and_no_pass_ever_ended(client):
+    built(seconds_ago=400)
+
+    assert client.get("/health").status_code == 503
+
+
+def test_it_is_green_before_the_first_pass_of_a_new_site(client):
+    built(seconds_ago=10)
+
+    assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(("limit", "status"), [(0, 200), (30, 503), (3600, 200)])
+def test_the_age_is_a_setting(client, settings, limit, status):
+    settings.OVERVIEW_MAX_INSPECTION_AGE_SECONDS = limit
+    inspected(seconds_ago=400)
+
+    assert client.get("/health").status_code == status
+
+
+def test_a_clock_that_was_set_back_hides_no_pass_that_ended_since(client):
+    inspected(seconds_ago=-300)
+    inspected(seconds_ago=10)
+
+    assert client.get("/health").json()["inspection"]["seconds"] > 9

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from django.db import models
+from django.db.models import F
 
 from lms_integration.data import (
     CourseOverviewData,
@@ -22,6 +23,7 @@ from lms_integration.models import (
     CourseOverview,
     CourseOverviewImageSet,
     CourseOverviewTab,
+    OverviewMark,
     OverviewProjection,
     OverviewState,
     OverviewTombstone,
@@ -31,9 +33,12 @@ from tests.inspection_scene import Site, made_site
 pytestmark = [pytest.mark.service, pytest.mark.django_db(transaction=True)]
 
 CORRUPTION_COUNT = 1000
+MARK_CORRUPTION_COUNT = 100
 UNTOUCHED_COUNT = 60
 SEED = 20_26
 LATER = datetime(2040, 1, 1, tzinfo=UTC)
+FAR = datetime(9000, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 TABS = [
     {"type": "courseware", "name": "Lessons"},
     {"type": "progress", "name": "Progress"},
@@ -154,6 +159,33 @@ class Saboteur:
         OverviewState.objects.filter(course_key=key).update(**{name: value})
         return f"state.{name}"
 
+    # What marks cannot be: the sweeper, or the rebuild, would pass over the course for ever
+
+    def swallow_publishes(self, key: str) -> None:
+        OverviewMark.objects.filter(course_key=key).update(done=F("wanted") + 7)
+        self._publish(key)
+
+    def forget_since_when(self, key: str) -> None:
+        self._publish(key)
+        OverviewMark.objects.filter(course_key=key).update(dirty_since=None)
+
+    def hold_back_for_ever(self, key: str) -> None:
+        self._publish(key)
+        OverviewMark.objects.filter(course_key=key).update(next_attempt_at=FAR, last_error="x")
+
+    def be_dirty_since_the_future(self, key: str) -> None:
+        self._publish(key)
+        OverviewMark.objects.filter(course_key=key).update(dirty_since=FAR)
+
+    def call_a_clean_course_dirty(self, key: str) -> None:
+        OverviewMark.objects.filter(course_key=key).update(dirty_since=LONG_AGO)
+
+    def _publish(self, key: str) -> None:
+        self.site.author.edit_settings(key, {"display_name": f"Published {self.chance.random()}"})
+        OverviewMark.objects.filter(course_key=key).update(
+            wanted=F("wanted") + 1, dirty_since=LONG_AGO
+        )
+
     def _tab_ids(self, key: str) -> list[int]:
         tabs = CourseOverviewTab.objects.filter(course_overview_id=key).order_by("id")
         return list(tabs.values_list("id", flat=True))
@@ -187,6 +219,14 @@ COLUMN_SABOTAGE = (
     *[Saboteur.change_the_state] * 2,
 )
 
+MARK_SABOTAGE = (
+    Saboteur.swallow_publishes,
+    Saboteur.forget_since_when,
+    Saboteur.hold_back_for_ever,
+    Saboteur.be_dirty_since_the_future,
+    Saboteur.call_a_clean_course_dirty,
+)
+
 
 def other_value(field: Any, old: Any, chance: random.Random) -> Any:
     """Return a value that the column takes and that it does not have."""
@@ -211,14 +251,16 @@ def test_every_corruption_is_found_named_and_put_right_and_nothing_else_is(site:
     chance = random.Random(SEED)  # noqa: S311 - the same every time, that is the point
     keys = [
         f"course-v1:Org{number % 7}+Sabotage{number}+R1"
-        for number in range(CORRUPTION_COUNT + UNTOUCHED_COUNT)
+        for number in range(CORRUPTION_COUNT + MARK_CORRUPTION_COUNT + UNTOUCHED_COUNT)
     ]
     site.create(*keys, tabs=TABS)
     assert site.inspect(check_count=len(keys)).findings == {}
-    chosen = chance.sample(keys, CORRUPTION_COUNT)
+    chosen = chance.sample(keys, CORRUPTION_COUNT + MARK_CORRUPTION_COUNT)
+    by_mark, chosen = chosen[:MARK_CORRUPTION_COUNT], chosen[MARK_CORRUPTION_COUNT:]
     by_pointer, by_column = chosen[: CORRUPTION_COUNT // 2], chosen[CORRUPTION_COUNT // 2 :]
     kinds = sabotage(site, by_pointer, POINTER_SABOTAGE, chance)
     columns = sabotage(site, by_column, COLUMN_SABOTAGE, chance)
+    sabotage(site, by_mark, MARK_SABOTAGE, chance)
     CourseOverview.objects.filter(id__in=keys[:50]).update(marketing_url="https://example.org")
 
     seen = site.inspect()
@@ -227,6 +269,7 @@ def test_every_corruption_is_found_named_and_put_right_and_nothing_else_is(site:
     cycle = site.inspect(check_count=len(keys))
     site.drain()
 
+    assert seen.findings == {"corrupt mark": len(by_mark)}
     assert (seen.suspected_count, seen.marked_count) == (len(by_pointer), 0)
     assert found.findings == dict(Counter(kinds.values()))
     assert found.marked_count == len(by_pointer)
@@ -238,12 +281,15 @@ def test_every_corruption_is_found_named_and_put_right_and_nothing_else_is(site:
     assert after.checked_count == len(keys)
 
 
+Said = TypeVar("Said")
+
+
 def sabotage(
     site: Site,
     keys: Sequence[str],
-    ways: Sequence[Callable[[Saboteur, str], str]],
+    ways: Sequence[Callable[[Saboteur, str], Said]],
     chance: random.Random,
-) -> dict[str, str]:
+) -> dict[str, Said]:
     """Break each course in one way; return what is to be said of it."""
     saboteur = Saboteur(site, chance)
     return {key: ways[number % len(ways)](saboteur, key) for number, key in enumerate(keys)}

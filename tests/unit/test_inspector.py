@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,12 +22,15 @@ from overview_worker.inspection_ports import (
 )
 from overview_worker.inspection_testing import CURRENT, InMemoryInspectionStore
 from overview_worker.inspector import (
+    CHECK_CHUNK,
+    CHECK_SECONDS,
     GRACE_SECONDS,
     PERIOD_SECONDS,
     Inspector,
     MergingSurveyor,
     finding_of,
     fingerprint_of,
+    lost_seconds,
     merged,
 )
 from overview_worker.rebuild import RebuildOutcome, rebuild_overviews
@@ -266,6 +269,39 @@ def test_the_found_publish_is_late_because_it_was_lost(site):
     assert seconds == 2 * PERIOD_SECONDS
 
 
+@pytest.mark.parametrize(
+    ("moved", "passes", "lost_for"),
+    [
+        pytest.param(90, (60, 120, 180), 120, id="between two passes: since the one before"),
+        pytest.param(5000, (60, 7200), 5000, id="while nobody looked: since the entry moved"),
+        pytest.param(5000, (60, 120), None, id="long before the last look: none that was lost"),
+        pytest.param(3000, (60, 120), 120, id="a clock that is wrong: since the last look at most"),
+        pytest.param(-300, (60, 7200), 120, id="a clock that is ahead: one period at least"),
+        pytest.param(900, (60,), 900, id="before the first look"),
+    ],
+)
+def test_a_lost_publish_waits_since_its_entry_moved_between_two_looks(moved, passes, lost_for):
+    now = T0 + timedelta(seconds=moved)
+
+    assert lost_seconds(pointer(), age=60, now=now, passes=passes) == lost_for
+
+
+def test_a_publish_that_was_lost_while_the_inspector_was_down_has_waited_since_then(site):
+    site.create(KEY)
+    site.inspect()
+    for number in range(2 * PERIOD_SECONDS):  # the index's clock goes on by a second with each
+        site.modulestore.publish(KEY, display_name=f"Lost {number}")
+    site.store.pass_time(7200)
+    site.inspect()
+    site.inspect()
+
+    site.rebuild(KEY)
+
+    ((seconds, reason),) = site.store.course(KEY).served
+    assert reason == LateReason.LOST
+    assert 7200 <= seconds <= 7200 + 2 * PERIOD_SECONDS
+
+
 def test_a_publish_of_long_ago_is_not_counted_as_lost(site):
     site.create(KEY)
     site.store.pass_time(7 * 86_400)
@@ -276,6 +312,76 @@ def test_a_publish_of_long_ago_is_not_counted_as_lost(site):
     site.rebuild(KEY)
 
     assert site.store.course(KEY).served == []
+
+
+# One bad course
+
+
+def broken_builder(*broken_keys: str) -> Any:
+    def build_or_fail(course: Any) -> Any:
+        if course.course_key in broken_keys:
+            raise KeyError("a bug")
+        return build(course)
+
+    return build_or_fail
+
+
+def test_a_course_that_the_builder_fails_on_hides_no_other(site, caplog):
+    site.create(KEY, OTHER)
+    by_hand(site, OTHER)
+    site.inspector = replace(site.inspector, build=broken_builder(KEY))
+
+    report = site.inspect(check_count=10)
+
+    assert report.findings == {"unreadable": 1, "drifted": 1}
+    assert site.enqueued == [[OTHER]]
+    assert "builder failed: KeyError('a bug')" in caplog.text
+
+
+def test_what_the_survey_found_is_marked_though_the_deep_check_breaks_off(site, monkeypatch):
+    site.create(KEY, OTHER)
+    site.modulestore.publish(OTHER, display_name="Lost")
+    site.inspect()
+    monkeypatch.setattr(site.modulestore, "read_published", lambda pointers: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        site.inspect(check_count=10)
+
+    assert site.enqueued == [[OTHER]]
+    assert site.store.course(OTHER).is_dirty
+    assert site.inspection.failures == ["ZeroDivisionError('division by zero')"]
+
+
+def test_the_deep_check_begins_no_chunk_when_its_time_is_over(site):
+    site.create(*[f"{KEY}{number:03}" for number in range(3 * CHECK_CHUNK)])
+    times = iter([0.0, 0.0, 1.0, CHECK_SECONDS + 1])
+    site.inspector = replace(site.inspector, stopwatch=lambda: next(times))
+
+    assert site.inspect(check_count=3 * CHECK_CHUNK).checked_count == CHECK_CHUNK
+    site.inspector = replace(site.inspector, stopwatch=lambda: 0.0)
+    assert site.inspect(check_count=2 * CHECK_CHUNK).checked_count == 2 * CHECK_CHUNK
+    assert len(site.inspection.verified) == 3 * CHECK_CHUNK
+
+
+def test_a_step_that_fails_keeps_no_other_from_being_taken(site, monkeypatch):
+    site.create(KEY, OTHER)
+    site.modulestore.publish(OTHER, display_name="Lost")
+    site.inspect()
+    by_hand(site)
+    for broken in ("count_served", "mend_marks"):
+        monkeypatch.setattr(site.inspection, broken, lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        site.inspect(check_count=10)
+
+    assert site.enqueued == [[OTHER], [KEY]]
+
+
+def test_no_course_is_checked_twice_in_one_pass(site):
+    site.create(KEY, OTHER)
+    site.inspect(check_count=1)
+
+    assert site.inspect(check_count=10).checked_count == 2
 
 
 # Repairs
