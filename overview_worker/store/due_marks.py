@@ -7,7 +7,7 @@ writes counts as come.
 
 from django.db.models import F, Q
 
-from lms_integration.database_clock import DatabaseNow
+from lms_integration.database_clock import DatabaseNow, now_sql
 from lms_integration.models import HELD_BACK_SECONDS
 from overview_worker.store.mark_statements import FAULT_RETRY_SECONDS
 
@@ -19,19 +19,29 @@ LONGEST_HOLD_SECONDS = FAULT_RETRY_SECONDS
 SLACK_SECONDS = 30
 
 
-def is_time_come() -> Q:
-    """Return the condition that a dirty mark's next attempt is due.
+_IS_DUE = """wanted > done
+AND (dirty_since < {grace} OR dirty_since > {slack})
+AND (
+    next_attempt_at IS NULL
+    OR next_attempt_at <= {now}
+    OR (next_attempt_at > {beyond_a_lease} AND (next_attempt_at <= {held_back} OR last_error = ''))
+    OR next_attempt_at > {beyond_a_hold}
+)"""
+
+
+def due_sql(vendor: str, *, grace_seconds: int) -> str:
+    """Return the condition that a mark is dirty for longer than ``grace_seconds`` and its next attempt due.
 
     A hold cannot be told from a lease by its time alone while it has less than ``HELD_BACK_SECONDS``
     to go: then it ends early. Whoever holds a course back says why.
     """
-    beyond_a_lease = Q(next_attempt_at__gt=_from_now(LONGEST_LEASE_SECONDS + SLACK_SECONDS))
-    is_no_hold = Q(next_attempt_at__lte=_from_now(HELD_BACK_SECONDS)) | Q(last_error="")
-    return (
-        Q(next_attempt_at__isnull=True)
-        | Q(next_attempt_at__lte=_from_now(0))
-        | (beyond_a_lease & is_no_hold)
-        | is_held_too_long()
+    return _IS_DUE.format(
+        now=now_sql(vendor),
+        grace=now_sql(vendor, offset_seconds=-grace_seconds),
+        slack=now_sql(vendor, offset_seconds=SLACK_SECONDS),
+        beyond_a_lease=now_sql(vendor, offset_seconds=LONGEST_LEASE_SECONDS + SLACK_SECONDS),
+        held_back=now_sql(vendor, offset_seconds=HELD_BACK_SECONDS),
+        beyond_a_hold=now_sql(vendor, offset_seconds=LONGEST_HOLD_SECONDS + SLACK_SECONDS),
     )
 
 

@@ -10,8 +10,11 @@ _CREATE = {
 }
 _TAKE = (
     "UPDATE overview_job SET started_at = {now} "
-    "WHERE name = %s AND (started_at IS NULL OR started_at <= {earliest})"
+    "WHERE name = %s AND (started_at IS NULL OR started_at <= {earliest} OR started_at > {future})"
 )
+#: A start that is further ahead is from before the clock was set back, and counts as none. Less may be
+#: that of another beat, whose statement began later than ours, which has waited for its lock.
+CLOCK_SLACK_SECONDS = 60
 
 
 def take_slot(using: str, job: str, *, period_seconds: int) -> bool:
@@ -36,7 +39,9 @@ def take_made_slot(using: str, job: str, *, period_seconds: int) -> bool:
     connection = connections[using]
     vendor = connection.vendor
     statement = _TAKE.format(
-        now=now_sql(vendor), earliest=now_sql(vendor, offset_seconds=-period_seconds)
+        now=now_sql(vendor),
+        earliest=now_sql(vendor, offset_seconds=-period_seconds),
+        future=now_sql(vendor, offset_seconds=CLOCK_SLACK_SECONDS),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, [job])

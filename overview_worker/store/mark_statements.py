@@ -100,10 +100,6 @@ _BACKED_OFF = {
 }
 
 _IS_DIRTY = "wanted > done"
-_IS_DUE = (
-    "wanted > done AND dirty_since < {grace} "
-    "AND (next_attempt_at IS NULL OR next_attempt_at <= {now})"
-)
 _DUE_MYSQL = """(
     SELECT course_key AS free_key FROM overview_mark FORCE INDEX (overview_mark_dirty)
     WHERE {condition} ORDER BY dirty_since LIMIT {limit} FOR UPDATE SKIP LOCKED
@@ -243,17 +239,15 @@ def retry_soon(vendor: str, keys: Sequence[str]) -> Statement:
     return _update_free(vendor, keys, f"next_attempt_at = {soon}", condition=condition)
 
 
-def lease(connection: BaseDatabaseWrapper, *, limit: int, grace_seconds: int) -> list[str]:
+def lease(connection: BaseDatabaseWrapper, *, limit: int, condition: str) -> list[str]:
     """Keep due courses from the sweeper while the tasks that it enqueues are on their way.
 
-    Returns them, the oldest first; what a publisher has at the moment is not among them. A course is
-    due when it has been dirty for longer than ``grace_seconds``, and its time has come.
+    Returns them, the oldest first; what a publisher has at the moment is not among them. ``condition``
+    is the SQL that says which courses are due.
     """
     vendor = connection.vendor
     texts = {
-        "condition": _IS_DUE.format(
-            now=now_sql(vendor), grace=now_sql(vendor, offset_seconds=-grace_seconds)
-        ),
+        "condition": condition,
         "later": now_sql(vendor, offset_seconds=LEASE_SECONDS),
         "limit": limit,
     }

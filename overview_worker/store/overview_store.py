@@ -6,13 +6,14 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Q
+from django.db.models import F
 
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import OverviewMark, OverviewState
 from overview_worker.errors import RetryableError
 from overview_worker.store import mark_statements
 from overview_worker.store.conf import StoreConf
+from overview_worker.store.due_marks import due_sql
 from overview_worker.store.failures import errors_translated
 from overview_worker.store.sessions import ended_when_idle
 from overview_worker.store.transaction import DjangoRebuildTransaction
@@ -85,15 +86,15 @@ class DjangoOverviewStore:
         A mark that a publisher has at the moment is passed by, and holds up no other.
         """
         with errors_translated(self._connection):
-            due = self._marks().filter(
-                Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=DatabaseNow()),
-                dirty_since__lt=DatabaseNow(offset_seconds=-SWEEP_GRACE_SECONDS),
-            )
-            if not due.exists():  # looking locks nothing
+            due = due_sql(self._connection.vendor, grace_seconds=SWEEP_GRACE_SECONDS)
+            if not self._is_any(due):  # looking locks nothing
                 return []
-            return mark_statements.lease(
-                self._connection, limit=limit, grace_seconds=SWEEP_GRACE_SECONDS
-            )
+            return mark_statements.lease(self._connection, limit=limit, condition=due)
+
+    def _is_any(self, condition: str) -> bool:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM overview_mark WHERE {condition} LIMIT 1")  # noqa: S608 - ours
+            return cursor.fetchone() is not None
 
     def _marks(self) -> Any:
         return OverviewMark.objects.using(self._conf.using)
