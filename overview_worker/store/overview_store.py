@@ -93,7 +93,7 @@ class DjangoOverviewStore:
 
     def _is_any(self, condition: str) -> bool:
         with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT 1 FROM overview_mark WHERE {condition} LIMIT 1")  # noqa: S608 - ours
+            cursor.execute(f"SELECT 1 FROM overview_mark WHERE {condition} LIMIT 1", [])  # noqa: S608 - ours
             return cursor.fetchone() is not None
 
     def _marks(self) -> Any:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("lms_integration", "0005_rebuild_runs_and_changes"),
+        ("lms_integration", "0007_runs_of_a_release_and_told_receivers"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """New columns, each NULL or with a default of the database's."""
 
     dependencies = [
-        ("lms_integration", "0005_rebuild_runs_and_changes"),
+        ("lms_integration", "0006_mark_looks"),
     ]
 
     operations = [
