@@ -7,6 +7,7 @@ A command that works in several processes can have a folder, and so servers, for
 
 import fcntl
 import os
+import secrets
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +19,7 @@ from dev.servers.catalogue import environment_of_all
 from dev.servers.errors import ServerError
 from dev.servers.folder import RunFolder
 from dev.servers.group import Report, servers_of, start_all, stop_all
+from dev.servers.leftovers import RUN_VARIABLE, end_leftovers
 
 _FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 #: si_code of a signal that the terminal sent: the whole foreground group, so the command too, has it.
@@ -31,11 +33,17 @@ def run_command(
     """Start what does not run, run the command with the environment, and give its exit code.
 
     128 + number when a signal ended it. Signals are passed on to the command. Its environment is that of
-    `folder`, and says where `further` are.
+    `folder`, and says where `further` are. What it has started and not ended is ended, too.
     """
     folders = (folder, *further)
+    run = secrets.token_hex(16)
     with _using(folders, report=report):
-        return _run(command, environment=os.environ | environment_of_all(folders))
+        try:
+            return _run(
+                command, environment=os.environ | environment_of_all(folders) | {RUN_VARIABLE: run}
+            )
+        finally:
+            end_leftovers(run)
 
 
 def keep_running(folder: RunFolder) -> None:

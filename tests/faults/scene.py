@@ -105,6 +105,14 @@ class Scene:
         self._tcp_password = ""
 
     def __enter__(self) -> "Scene":
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()  # or all tests behind it are on these servers
+            raise
+        return self
+
+    def _open(self) -> None:
         owner = {**os.environ, **self._prepare_environment()}
         self.environment = owner
         self._stack.enter_context(_database_at(owner["OVERVIEW_DATABASE_URL"]))
@@ -127,7 +135,6 @@ class Scene:
         self.processes = self._stack.enter_context(self.more_processes("processes", {}))
         self.processes.start(*PROCESSES)
         self.expect_whole()
-        return self
 
     def __exit__(self, *exception: Any) -> None:
         self._stack.__exit__(*exception)

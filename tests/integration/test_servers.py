@@ -96,6 +96,18 @@ def test_run_gives_the_command_its_environment_and_keeps_its_exit_code(tmp_path:
     _assert_nothing_runs(tmp_path)
 
 
+def test_run_ends_what_its_command_has_left_behind(tmp_path: Path) -> None:
+    script = "setsid sh -c 'trap : TERM; while :; do sleep 0.01; done' >/dev/null 2>&1 & echo $!"
+
+    done = subprocess.run(
+        [*RUN, tmp_path, "--", "sh", "-c", script], check=True, stdout=subprocess.PIPE, text=True
+    )
+
+    left_behind = int(done.stdout.split()[-1])
+    assert not _runs(left_behind)
+    _assert_nothing_runs(tmp_path)
+
+
 def test_run_passes_a_signal_on_and_then_stops_the_servers(tmp_path: Path) -> None:
     script = "trap 'exit 9' TERM; echo waiting; while :; do sleep 0.01; done"
     with subprocess.Popen(
@@ -116,6 +128,14 @@ def _ask(server: Server, command: str, *, timeout_seconds: float = 5) -> str:
     with socket.create_connection(address, timeout=timeout_seconds) as connection:
         connection.sendall(f"{command}\r\n".encode())
         return connection.recv(1024).decode()
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process exists, and not only its entry, which waits for its parent to take note."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes() != b""
+    except OSError:
+        return False
 
 
 def _assert_nothing_runs(path: Path) -> None:
