@@ -9,6 +9,8 @@ from pathlib import Path
 from dev.servers.catalogue import environment_of
 from dev.servers.folder import open_folder
 
+_VARIABLE = "OVERVIEW_TEST_SERVERS_ALL"
+
 
 def use_own_servers() -> None:
     """Point this process's environment at the servers of its number, where several work on one run.
@@ -17,9 +19,10 @@ def use_own_servers() -> None:
         RuntimeError: there are more processes than sets of servers.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER")  # gw0, gw1, …
-    folders = os.environ.get("OVERVIEW_TEST_SERVERS_ALL", "").split(os.pathsep)
-    if worker is None or folders == [""]:
+    if worker is None or _VARIABLE not in os.environ:
         return
+    # Taken away: a process that a test starts goes by the environment that the test gives it.
+    folders = os.environ.pop(_VARIABLE).split(os.pathsep)
     number = int(worker.removeprefix("gw"))
     if number >= len(folders):
         raise RuntimeError(

@@ -219,15 +219,13 @@ def test_the_change_is_there_before_the_mark_is_done(author: SplitAuthor, adapte
     with CaptureQueriesContext(connection) as queries:
         rebuild(adapters)
 
-    written_tables = [
-        next(name for name in ("overview_change", "overview_mark", "other") if name in each["sql"])
-        if "overview_change" in each["sql"] or "overview_mark" in each["sql"]
-        else "other"
-        for each in queries
-        if each["sql"].lstrip().startswith(("INSERT", "UPDATE"))
+    written = [
+        next((name for name in ("overview_change", "overview_mark") if name in sql), "other")
+        for sql in (each["sql"].lstrip() for each in queries)
+        if sql.startswith(("INSERT", "UPDATE", "SET")) and "overview_" in sql
     ]
-    assert written_tables.index("overview_change") < written_tables.index("overview_mark")
-    assert written_tables[-1] == "overview_mark"
+    assert written.index("overview_change") < written.index("overview_mark")
+    assert written[-1] == "overview_mark"
 
 
 @pytest.mark.parametrize(

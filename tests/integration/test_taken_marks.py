@@ -246,7 +246,7 @@ def test_a_task_that_the_broker_gave_up_waits_for_no_mark():
     ]
 
     with held(TAKEN), at_once():
-        DjangoIntakeStore().record_dead_letters(letters)
+        DjangoIntakeStore().hold_back(letters)
 
     assert (wait_seconds(FIRST) or 0) > 3600
     assert wait_seconds(TAKEN) is None
