@@ -36,6 +36,9 @@ def main() -> int:
         help="one benchmark alone; the last four are only run when they are asked for",
     )
     parser.add_argument("--seconds", type=int, help="how long the sustained load is to last")
+    parser.add_argument(
+        "--courses", type=int, help="how many small courses the largest run is over"
+    )
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lms_integration.settings")
     os.environ.setdefault("OVERVIEW_LOG_LEVEL", "WARNING")
@@ -98,7 +101,9 @@ def _measure(options: argparse.Namespace, console: Console, document: _Document)
             log_folder=logs, seconds=options.seconds, quick=options.quick, report=report
         )
     if options.only == "full_rebuild":
-        return full_rebuild.measure(log_folder=logs, quick=options.quick, report=report)
+        return full_rebuild.measure(
+            log_folder=logs, quick=options.quick, many=options.courses, report=report
+        )
     if options.only != "publish_to_visible":
         figures |= rebuild_loop.measure(quick=options.quick, report=report)
     if options.only != "rebuild_loop":

@@ -90,15 +90,17 @@ class LiveFigures:
     bulk_mib: float
 
 
-def measure(*, log_folder: Path, quick: bool, report: Callable[[str], None]) -> dict[str, Any]:
-    """Run all measurements; return what goes into the JSON file."""
+def measure(
+    *, log_folder: Path, quick: bool, many: int | None = None, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run all measurements; return what goes into the JSON file. ``many``: courses of the largest run."""
     client: MongoClient[dict[str, Any]] = MongoClient(settings.OVERVIEW_MONGODB_URL)
     database = client[settings.OVERVIEW_MONGODB_DATABASE]
     author = SplitAuthor(database, index=MongoCourseIndex(database))
     environment = {**os.environ, "OVERVIEW_LOG_LEVEL": "INFO"}  # else nobody says when it is ready
     with ProcfileProcesses(log_folder / "full_rebuild", environment=environment) as processes:
         processes.start(*PROCESSES)
-        many = QUICK_MANY if quick else MANY
+        many = many or (QUICK_MANY if quick else MANY)
         figures: list[RebuildFigures] = []
 
         def rebuild(size: str, org: str, block_count: int, count: int, lazy_count: int) -> None:
