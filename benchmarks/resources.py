@@ -86,8 +86,10 @@ class Samples:
 
 
 @contextmanager
-def sampled(processes: ProcfileProcesses, names: Sequence[str]) -> Iterator[Samples]:
-    """Sample meanwhile, in a thread."""
+def sampled(
+    processes: ProcfileProcesses, names: Sequence[str], *, key_prefix: str = ""
+) -> Iterator[Samples]:
+    """Sample meanwhile, in a thread; of the dirty courses those whose keys begin with ``key_prefix``."""
     samples = Samples()
     over = threading.Event()
     begun = time.monotonic()
@@ -96,7 +98,7 @@ def sampled(processes: ProcfileProcesses, names: Sequence[str]) -> Iterator[Samp
         try:
             while not over.wait(PERIOD_SECONDS):
                 with suppress(DatabaseError, InterfaceError, KeyError, OSError):
-                    samples.samples.append(_sample(processes, names, begun))
+                    samples.samples.append(_sample(processes, names, begun, key_prefix))
         finally:
             connections.close_all()
 
@@ -110,13 +112,15 @@ def sampled(processes: ProcfileProcesses, names: Sequence[str]) -> Iterator[Samp
         connection.close_if_unusable_or_obsolete()
 
 
-def _sample(processes: ProcfileProcesses, names: Sequence[str], begun: float) -> Sample:
+def _sample(
+    processes: ProcfileProcesses, names: Sequence[str], begun: float, key_prefix: str
+) -> Sample:
     sizes: dict[str, float] = {}
     for name in names:
         for pid in tree_of(processes.pid(name)):
             if (mib := resident_mib(pid)) is not None:
                 sizes[f"{name} {pid}"] = mib
-    dirty_count, oldest_seconds = _dirty()
+    dirty_count, oldest_seconds = _dirty(key_prefix)
     return Sample(
         at_seconds=time.monotonic() - begun,
         dirty_count=dirty_count,
@@ -126,8 +130,11 @@ def _sample(processes: ProcfileProcesses, names: Sequence[str], begun: float) ->
     )
 
 
-def _dirty() -> tuple[int, float]:
-    dirty = OverviewMark.objects.filter(dirty_since__isnull=False)
+def _dirty(key_prefix: str) -> tuple[int, float]:
+    # What other benchmarks have left in the database may be dirty for hours.
+    dirty = OverviewMark.objects.filter(
+        dirty_since__isnull=False, course_key__startswith=key_prefix
+    )
     oldest = dirty.annotate(now=DatabaseNow()).order_by("dirty_since").first()
     if oldest is None or oldest.dirty_since is None:
         return 0, 0.0

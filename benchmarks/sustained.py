@@ -40,6 +40,7 @@ COURSE_COUNT = 10_000
 #: One event in twenty announces a real edit: Studio's part of it costs more than all of ours.
 EDIT_SHARE = 0.05
 PROCESSES = ("intake", "live", "bulk", "beat")
+KEY_PREFIX = "course-v1:Sustained+"
 #: Courses that are marked at once.
 FILL_CHUNK = 500
 
@@ -91,13 +92,13 @@ def _measure_sustained(
     database: Database[dict[str, Any]], processes: ProcfileProcesses, seconds: int
 ) -> dict[str, Any]:
     run = time.time_ns() // 1_000_000_000
-    keys = [f"course-v1:Sustained+C{number:04}+R{run}" for number in range(COURSE_COUNT)]
+    keys = [f"{KEY_PREFIX}C{number:04}+R{run}" for number in range(COURSE_COUNT)]
     mix = EventMix(database, settings.OVERVIEW_BROKER_URL, keys, edit_share=EDIT_SHARE)
     for _ in mix.create_courses():
         pass
     _fill(keys)
     late: list[float] = []
-    with sampled(processes, PROCESSES) as samples:
+    with sampled(processes, PROCESSES, key_prefix=KEY_PREFIX) as samples:
         begun = time.monotonic()
         for number in range(PER_SECOND * seconds):
             due = begun + number / PER_SECOND
