@@ -110,6 +110,7 @@ class RebuildReport:
     #: Why courses were not rebuilt: those that are faulty, held, lagging or unavailable.
     reasons: Mapping[str, str] = field(default_factory=dict)
     still_dirty: tuple[str, ...] = ()  #: marked so often meanwhile that somebody has to go on
+    longest_wait_seconds: float = 0.0  #: that one of the courses had been dirty for
 
 
 def rebuild_overviews(
@@ -166,6 +167,7 @@ def rebuild_overviews(
         outcomes={key: fate.outcome for key, fate in fates.items()},
         reasons={key: fate.reason for key, fate in fates.items() if fate.reason},
         still_dirty=tuple(pending),
+        longest_wait_seconds=max((fate.waited_seconds for fate in fates.values()), default=0.0),
     )
 
 
@@ -176,6 +178,7 @@ class _Fate:
     #: ``wanted`` under the lock, where it was had: a mark that came since is looked at, whatever became
     #: of the one before, and only such a mark: else a course that lags would be tried without pause.
     seen: int | None = None
+    waited_seconds: float = 0.0  #: for which it had been dirty
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -521,7 +524,13 @@ def _to_millisecond(moment: datetime) -> datetime:
 
 
 def _fate(change: Change) -> _Fate:
-    return _Fate(_outcome(change), _reason(change), seen=change.course.wanted)
+    course = change.course
+    return _Fate(
+        _outcome(change),
+        _reason(change),
+        seen=course.wanted,
+        waited_seconds=course.dirty_seconds if course.is_dirty else 0.0,
+    )
 
 
 def _outcome(change: Change) -> RebuildOutcome:

@@ -1,4 +1,7 @@
-"""The sweeper: enqueues dirty courses that no event got rebuilt. It is the only retry there is."""
+"""Courses that no task got rebuilt: swept every few seconds, and taken along by workers that are behind.
+
+There is no other retry.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +9,10 @@ from overview_worker.ports import OverviewStore
 
 #: Most courses that one sweep enqueues; the next one, seconds later, takes the rest.
 SWEEP_LIMIT = 500
+#: A course that has been dirty for so long when its task comes says that tasks wait too long.
+BEHIND_SECONDS = 5.0
+#: Most courses that a worker which is behind takes along: in shared round trips they cost a tenth.
+CATCH_UP_LIMIT = 20
 
 
 def sweep(*, store: OverviewStore, enqueue: Callable[[Sequence[str]], None]) -> int:
@@ -20,3 +27,23 @@ def sweep(*, store: OverviewStore, enqueue: Callable[[Sequence[str]], None]) -> 
     if due:
         enqueue(due)
     return len(due)
+
+
+def catch_up(
+    *, waited_seconds: float, store: OverviewStore, rebuild: Callable[[Sequence[str]], object]
+) -> int:
+    """Rebuild what has waited longest, if a course that has just been rebuilt waited for long; return how many.
+
+    Behind a long queue sweeps come too late to be of use, and what no task is on its way for would wait
+    until the queue is empty; the tasks of the others find them clean. What failed before is left to
+    tasks of its own, so that it takes no other course with it.
+
+    Raises:
+        StoreUnavailable: the database did not answer.
+    """
+    if waited_seconds < BEHIND_SECONDS:
+        return 0
+    oldest = store.take_due(limit=CATCH_UP_LIMIT, untried=True)
+    if oldest:
+        rebuild(oldest)
+    return len(oldest)

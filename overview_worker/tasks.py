@@ -5,6 +5,7 @@ What goes on failing is given up: ``failed_tasks``.
 """
 
 import logging
+from collections.abc import Sequence
 
 from celery import Task
 
@@ -37,7 +38,12 @@ from overview_worker.queueing import (
     WORK_ON_RUN,
     RebuildQueue,
 )
-from overview_worker.rebuild import OWN_VERSIONS, RebuildDepth, rebuild_overviews
+from overview_worker.rebuild import (
+    OWN_VERSIONS,
+    RebuildDepth,
+    RebuildReport,
+    rebuild_overviews,
+)
 from overview_worker.runs import tend
 from overview_worker.store.housekeeping import keep_house
 from overview_worker.store.operator_schedule import is_schedule_installed
@@ -48,7 +54,7 @@ from overview_worker.store.scheduled_runs import (
     ask_for_nightly_run,
     ask_for_scheduled_run,
 )
-from overview_worker.sweeper import sweep
+from overview_worker.sweeper import catch_up, sweep
 from overview_worker.thumbnails.making import ThumbnailOutcome
 from overview_worker.upkeep import PERIOD_SECONDS, UPKEEP_JOB, keep_up
 from overview_worker.watched_settings import watched_settings
@@ -59,19 +65,30 @@ logger = logging.getLogger(__name__)
 RUN_SLICE_SECONDS = 10.0
 
 
-@app.task(name=REBUILD_OVERVIEW, base=RebuildTask)
-def rebuild_overview_task(course_key: str) -> None:
+@app.task(name=REBUILD_OVERVIEW, base=RebuildTask, bind=True)
+def rebuild_overview_task(self: Task[..., None], course_key: str) -> None:
     """Rebuild one course that has just been published."""
-    _rebuild([course_key], rewrite=False)
+    report = _rebuild([course_key])
+    if not _is_redelivered(self):  # else it may be what it took along that has killed its worker
+        _catch_up(report)
 
 
-@app.task(name=REBUILD_OVERVIEWS, base=RebuildTask)
-def rebuild_overviews_task(course_keys: list[str], rewrite: bool = False) -> None:
+@app.task(name=REBUILD_OVERVIEWS, base=RebuildTask, bind=True)
+def rebuild_overviews_task(
+    self: Task[..., None], course_keys: list[str], rewrite: bool = False
+) -> None:
     """Rebuild a chunk of courses in shared round trips.
 
     ``rewrite`` is what releases without rebuild runs ask for; their messages may still be in the queue.
     """
-    _rebuild(course_keys, rewrite=rewrite)
+    if not _is_live(self):
+        _rebuild(course_keys, rewrite=rewrite)
+    elif _is_redelivered(
+        self
+    ):  # one of them may have killed its worker: it takes no other with it again
+        RebuildQueue(app).enqueue(course_keys)
+    else:
+        _catch_up(_rebuild(course_keys))
 
 
 @app.task(name=SWEEP)
@@ -172,10 +189,8 @@ def keep_house_task() -> None:
 @app.task(name=WORK_ON_RUN, bind=True)
 def work_on_run_task(self: Task[..., None], run_id: int, lane: int) -> None:
     """Work on one lane of a rebuild run for a while, and leave the rest to the next task."""
-    # RabbitMQ says so of a message whose worker has gone without a word.
-    is_redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
     runs = dependencies().runs
-    if runs.work(run_id, lane, seconds=RUN_SLICE_SECONDS, takes_over=is_redelivered):
+    if runs.work(run_id, lane, seconds=RUN_SLICE_SECONDS, takes_over=_is_redelivered(self)):
         RebuildQueue(app).enqueue_lane(run_id, lane)
 
 
@@ -187,7 +202,28 @@ def tend_runs_task() -> None:
         logger.info("enqueued %d lanes of rebuild runs", count)
 
 
-def _rebuild(course_keys: list[str], *, rewrite: bool) -> None:
+def _is_redelivered(task: Task[..., None]) -> bool:
+    """Whether the broker says that the worker which had the message before has gone without a word."""
+    return bool((task.request.delivery_info or {}).get("redelivered"))
+
+
+def _is_live(task: Task[..., None]) -> bool:
+    """Whether a task came through the queue of what has just been published."""
+    live_queue = app.conf.task_routes[REBUILD_OVERVIEW]["queue"]
+    return bool((task.request.delivery_info or {}).get("routing_key") == live_queue)
+
+
+def _catch_up(report: RebuildReport) -> None:
+    count = catch_up(
+        waited_seconds=report.longest_wait_seconds,
+        store=dependencies().store,
+        rebuild=_rebuild,
+    )
+    if count:
+        logger.debug("behind: took %d courses along that have waited longest", count)
+
+
+def _rebuild(course_keys: Sequence[str], *, rewrite: bool = False) -> RebuildReport:
     adapters = dependencies()
     report = rebuild_overviews(
         course_keys,
@@ -199,3 +235,4 @@ def _rebuild(course_keys: list[str], *, rewrite: bool) -> None:
     )
     if report.still_dirty:
         RebuildQueue(app).enqueue(report.still_dirty)
+    return report

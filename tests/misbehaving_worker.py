@@ -1,20 +1,24 @@
-"""The product's worker, but rebuilds of some courses crash or hang: by the run of the key.
+"""The product's worker, but rebuilds of some courses crash, hang or kill it: by the run of the key.
 
 ``celery -A tests.misbehaving_worker worker``. The time limits are short.
 """
 
+import os
+import signal
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import django
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db.models import F
 
 from overview_worker.celery import app
 
 # Celery would set Django up later than what is changed here is imported.
 django.setup()
 
+from lms_integration.models import OverviewMark  # noqa: E402
 from overview_worker import tasks  # noqa: E402
 from overview_worker.rebuild import RebuildReport  # noqa: E402
 from overview_worker.store import crashes  # noqa: E402
@@ -36,6 +40,11 @@ def misbehave(course_keys: Sequence[str], **_: Any) -> RebuildReport:
                 time.sleep(HARD_LIMIT_SECONDS * 10)
             case "Hangs":
                 _hang()
+            case "Kills":
+                os.kill(os.getpid(), signal.SIGKILL)
+    OverviewMark.objects.filter(course_key__in=course_keys).update(
+        done=F("wanted"), dirty_since=None
+    )
     return RebuildReport(outcomes={})
 
 

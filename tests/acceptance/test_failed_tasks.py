@@ -21,6 +21,7 @@ from lms_integration.dead_letter_desk import DeskOutcome, replay_dead_letter
 from lms_integration.models import DeadLetter, OverviewMark
 from lms_integration.topology import quorum_arguments
 from overview_worker.celery import app
+from overview_worker.queueing import REBUILD_OVERVIEWS
 from tests.acceptance.processes import PATIENCE_SECONDS, Pipeline, wait_for
 
 LIVE = "overview.live"
@@ -193,6 +194,22 @@ def test_a_rebuild_that_fails_again_and_again_is_put_off_then_given_up(url, work
 
     assert replay_dead_letter(letter.id, by="a test").outcome is DeskOutcome.REPLAYED
     assert OverviewMark.objects.get(course_key=key(run)).next_attempt_at is None
+
+
+def test_a_course_that_kills_its_worker_takes_none_with_it_that_was_published_beside_it(
+    url, worker
+):
+    innocent = [key(f"R{number}") for number in range(5)]
+    for each in (key("Kills"), *innocent):
+        mark(each)
+
+    send(url, [[[key("Kills"), *innocent]], {}, {}], task=REBUILD_OVERVIEWS)
+
+    wait_for(
+        lambda: not OverviewMark.objects.filter(course_key__in=innocent, done=0).exists(),
+        what="the others",
+    )
+    assert OverviewMark.objects.get(course_key=key("Kills")).done == 0
 
 
 def test_a_task_that_comes_back_again_and_again_is_given_up_by_the_broker(url, pipeline):
