@@ -100,6 +100,13 @@ MUTANTS = (
     ),
     _mutant("believes an announcement for ever", _STAYS_STALE, _EARLY, disbelieves=False),
     _mutant(
+        "disbelieves at the first look, if a minute has passed before it",
+        _BACKWARDS,
+        _LAGGING,
+        takes_every_look=False,
+    ),
+    _mutant("does not count its looks", _STAYS_STALE, _EARLY, counts_looks=False),
+    _mutant(
         "believes an index that is older than the row, if just that was announced",
         _BACKWARDS,
         _LATE_EVENTS,

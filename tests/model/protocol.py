@@ -14,6 +14,7 @@ from enum import Enum, IntEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from overview_worker.rebuild import DISBELIEVE_AFTER_LOOKS
 from tests.model import steps
 from tests.model.steps import Kind
 
@@ -54,7 +55,9 @@ class Scenario:
     changes: int = 2  #: how often the course is published, deleted or created again
     faults: int = 0  #: how much goes wrong at the most, in any mixture of ``may``
     may: frozenset["Fault"] = frozenset()
-    lags_end: bool = True  #: no read lags once a course has been dirty for a minute
+    #: No read lags once a course has been dirty for a minute and so many looks have found the source behind.
+    lags_end: bool = True
+    looks: int = DISBELIEVE_AFTER_LOOKS
     lags_can_be_told: bool = True  #: no read shows what no lag check can tell from news
     early_events: bool = False  #: a foreign publisher may announce before it commits
     #: A publisher may keep its mark for longer than a rebuild waits, or the rebuild is one of a chunk:
@@ -75,7 +78,11 @@ class Rules:
     reads_source_under_lock: bool = True
     trusts_index_only: bool = True  #: an absent course is absent, whatever an event named
     checks_lag: bool = True
-    disbelieves: bool = True  #: after a minute the index is right, whatever was announced
+    disbelieves: bool = (
+        True  #: after a minute and some looks the index is right, whatever was announced
+    )
+    takes_every_look: bool = True  #: however late the first one comes
+    counts_looks: bool = True
     row_outranks_announcement: bool = True  #: an index older than the row lags, announced or not
     tombstone_outranks_row: bool = True  #: so does one that has what the deleted row was built from
     label_is_what_was_read: bool = True
@@ -121,6 +128,7 @@ class Mark(NamedTuple):
     announced: int = 0
     since: int = Since.NULL
     waits: bool = False  #: ``next_attempt_at`` is in the future
+    looks: int = 0  #: that found the source behind; no more are counted than are needed
     #: Nobody's column: the intake remembers that it has enqueued the course since ``dirty_since``.
     is_remembered: bool = False
 
@@ -211,6 +219,7 @@ class Worker(NamedTuple):
     wanted: int = 0  #: as read under the lock
     announced: int = 0
     believes_index: bool = False
+    has_waited: bool = False  #: for as long as reads may lag, as the mark had it
     read: int = -1  #: the position that the index showed; -1: not read
     note: int = 0  #: only in mutants: what they noticed too early
 
@@ -361,7 +370,7 @@ class Protocol:
         return state.budget.faults > 0 and self._may[fault]
 
     def _can_lag(self, state: State, worker: Worker) -> bool:
-        has_ended = worker.believes_index and self.scenario.lags_end
+        has_ended = worker.has_waited and self.scenario.lags_end
         return self._can(Fault.LAG, state) and not has_ended
 
     # --- Marks
@@ -374,7 +383,10 @@ class Protocol:
         if announced <= 0 or (self.rules.announcement_is_max and announced < mark.announced):
             announced = mark.announced
         is_remembered = self._still_remembered(mark) if is_new else mark.is_remembered
-        return Mark(mark.wanted + 1, mark.done, announced, since, is_remembered=is_remembered)
+        looks = 0 if is_new else mark.looks
+        return Mark(
+            mark.wanted + 1, mark.done, announced, since, looks=looks, is_remembered=is_remembered
+        )
 
     def _still_remembered(self, mark: Mark) -> bool:
         """Whether the intake takes another dirty time for the one that it remembers."""
@@ -392,6 +404,13 @@ class Protocol:
     def _postponed(mark: Mark) -> Mark:
         """``mark_statements.postpone`` and ``lease``: dirty courses only."""
         return mark._replace(waits=True) if mark.wanted > mark.done else mark
+
+    def _found_behind(self, mark: Mark) -> Mark:
+        """``mark_statements.postpone`` after a look that found the source behind."""
+        postponed = self._postponed(mark)
+        is_counted = postponed.waits and self.rules.counts_looks
+        looks = min(mark.looks + is_counted, self.scenario.looks)
+        return postponed._replace(looks=looks)
 
     @staticmethod
     def _mark_is_free(state: State) -> bool:
@@ -640,7 +659,7 @@ class Protocol:
             case At.COMMIT_POSTPONED:
                 left_at = worker.wanted if rules.lagging_is_left_alone else 0
                 after = Worker(at=At.LOOK_AGAIN, wanted=left_at)
-                postponed = state._replace(mark=self._postponed(mark))
+                postponed = state._replace(mark=self._found_behind(mark))
                 yield Kind.STEP, steps.COMMIT, "postponed", postponed, after
             case At.COMMIT_CLEAN:
                 yield Kind.STEP, steps.COMMIT, "clean", state, self._before_look(worker)
@@ -661,11 +680,15 @@ class Protocol:
         mark = state.mark
         if mark.wanted <= mark.done:
             return Worker(at=At.COMMIT_CLEAN, holds_lock=worker.holds_lock)
+        is_a_minute_old = mark.since == Since.A_MINUTE_AGO
+        has_waited = is_a_minute_old and mark.looks >= self.scenario.looks
+        goes_by = has_waited if self.rules.takes_every_look else is_a_minute_old
         known = worker._replace(
             at=At.FIND,
             wanted=mark.wanted,
             announced=mark.announced,
-            believes_index=mark.since == Since.A_MINUTE_AGO and self.rules.disbelieves,
+            believes_index=goes_by and self.rules.disbelieves,
+            has_waited=has_waited,
         )
         return known if worker.read < 0 else self._after_find(state, known, worker.read)
 
@@ -711,7 +734,7 @@ class Protocol:
 
     def _after_write(self, worker: Worker) -> Worker:
         seen = worker.wanted if self.rules.done_is_what_was_seen else 0
-        return worker._replace(at=At.DONE, wanted=seen, believes_index=False)
+        return worker._replace(at=At.DONE, wanted=seen, believes_index=False, has_waited=False)
 
     def _mark_done(
         self, state: State, worker: Worker

@@ -20,7 +20,7 @@ from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.documents import PublishedPointer
 from overview_worker.errors import ModulestoreUnavailable
-from overview_worker.rebuild import rebuild_overviews
+from overview_worker.rebuild import DISBELIEVE_AFTER_LOOKS, rebuild_overviews
 from overview_worker.sweeper import sweep
 from overview_worker.testing import InMemoryModulestore, InMemoryOverviewStore
 from tests.model import steps
@@ -83,9 +83,14 @@ class Twins:
             rebuild_overviews([KEY], modulestore=self.modulestore, store=self.store, build=build)
             self.recorder.note(steps.END_TASK)
 
-    def sweep(self) -> None:
-        self.tables.pass_time(31)
+    def sweep(self, *, after_a_minute: bool = False) -> None:
+        self.tables.pass_time(self._noted_seconds(after_a_minute))
         sweep(store=self.store, enqueue=self.store.enqueue)
+
+    def _noted_seconds(self, after_a_minute: bool) -> int:
+        if after_a_minute:
+            self.recorder.note(steps.WAIT_A_MINUTE, actor="time")
+        return 61 if after_a_minute else 31
 
     def lag(self, index: int) -> None:
         """Show this publish once, instead of what the index has."""
@@ -213,6 +218,39 @@ def test_the_model_accepts_a_read_that_lags():
     a_read_that_lags(twins)
 
     assert_accepted(twins)
+
+
+def looked_at_so_often_that_it_believes(twins: Twins, *, looks: int) -> None:
+    """Have an index that lags for ever looked at, for the first time after a minute."""
+    a_first_build(twins)
+    twins.publish()
+    twins.rebuild()
+    twins.publish()
+    twins.sweep(after_a_minute=True)
+    for look in range(looks):
+        if look:
+            twins.sweep()
+        twins.lag(0)
+        twins.rebuild()
+
+
+@pytest.mark.parametrize("looks", range(1, DISBELIEVE_AFTER_LOOKS + 2))
+def test_the_model_looks_as_often_as_the_code_before_it_disbelieves_what_was_announced(looks):
+    twins = Twins()
+
+    looked_at_so_often_that_it_believes(twins, looks=looks)
+
+    is_believed = looks > DISBELIEVE_AFTER_LOOKS
+    assert twins.tables.course(KEY).is_dirty is not is_believed
+    trace = twins.recorder.trace
+    written = [each.value for each in trace if each.name == steps.WRITE]
+    assert written == ([1, 2, 1] if is_believed else [1, 2])
+    replay = Replay(announces=True, with_state_row=True, lags_end=False)
+    assert replay.refusal(trace) is None
+    # A minute has to have passed beside.
+    trace = [each for each in trace if each.name != steps.WAIT_A_MINUTE]
+    replay = Replay(announces=True, with_state_row=True, lags_end=False)
+    assert (replay.refusal(trace) is not None) is is_believed
 
 
 def test_the_model_accepts_a_structure_that_is_not_there_yet():
@@ -464,11 +502,13 @@ class Servers(Twins):
                 before.reached.set()
             connections.close_all()
 
-    def sweep(self) -> None:
+    def sweep(self, *, after_a_minute: bool = False) -> None:
+        seconds = self._noted_seconds(after_a_minute)
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE overview_mark SET dirty_since = dirty_since - INTERVAL 31 SECOND, "
-                "next_attempt_at = next_attempt_at - INTERVAL 31 SECOND"
+                "UPDATE overview_mark SET dirty_since = dirty_since - INTERVAL %s SECOND, "
+                "next_attempt_at = next_attempt_at - INTERVAL %s SECOND",
+                [seconds, seconds],
             )
         sweep(store=self.store, enqueue=self.store.enqueue)
 
@@ -545,6 +585,18 @@ def test_the_model_accepts_a_read_that_lags_on_the_servers(servers):
     a_read_that_lags(servers)
 
     assert_accepted(servers)
+
+
+@marked
+@pytest.mark.parametrize("servers", [pytest.param(True, id="named versions")], indirect=True)
+@pytest.mark.parametrize("looks", [DISBELIEVE_AFTER_LOOKS, DISBELIEVE_AFTER_LOOKS + 1])
+def test_the_model_looks_as_often_as_the_servers_do(servers, looks):
+    looked_at_so_often_that_it_believes(servers, looks=looks)
+
+    replay = Replay(announces=True, with_state_row=False, lags_end=False)
+    assert replay.refusal(servers.recorder.trace) is None
+    written = [each.value for each in servers.recorder.trace if each.name == steps.WRITE]
+    assert written == ([1, 2, 1] if looks > DISBELIEVE_AFTER_LOOKS else [1, 2])
 
 
 def publish(scene: Servers) -> None:

@@ -78,9 +78,12 @@ class Refusal:
 
 
 class Replay:
-    """Everything that the model can be in after a trace."""
+    """Everything that the model can be in after a trace.
 
-    def __init__(self, *, announces: bool, with_state_row: bool) -> None:
+    ``lags_end``: no read lags any more once the code believes whatever it reads.
+    """
+
+    def __init__(self, *, announces: bool, with_state_row: bool, lags_end: bool = True) -> None:
         scenario = Scenario(
             name="a trace",
             publisher="mongodb",
@@ -89,6 +92,7 @@ class Replay:
             changes=20,
             faults=20,
             may=frozenset(Fault),
+            lags_end=lags_end,
         )
         self._protocol = Protocol(scenario, tells_workers_apart=True)
         start = initial_state(scenario)
@@ -268,8 +272,8 @@ class RecordingStore:
         self.store.postpone(course_keys, error)
         self.recorder.note(steps.POSTPONE_OUTSIDE)
 
-    def take_due(self, *, limit: int) -> list[str]:
-        due = self.store.take_due(limit=limit)
+    def take_due(self, *, limit: int, untried: bool = False) -> list[str]:
+        due = self.store.take_due(limit=limit, untried=untried)
         if due:
             self.recorder.note(steps.TAKE_DUE, actor="sweeper")
             self.recorder.note(steps.LEASE, actor="sweeper")
