@@ -21,10 +21,10 @@ MAKE_THUMBNAILS = "overview.make_thumbnails"
 
 #: Courses in one bulk task: their reads and writes share round trips.
 BULK_CHUNK_SIZE = 100
-#: Courses in one live task, where many are published at once: a tenth of the work for each, and the last
+#: Courses in one live task, where many are enqueued at once: a tenth of the work for each, and the last
 #: one of them is still served within a moment.
 LIVE_CHUNK_SIZE = 20
-#: So few that are published at once have a task each: they are rebuilt side by side.
+#: So few that are enqueued at once have a task each: they are rebuilt side by side.
 FEW_COURSES = 4
 #: Longest wait for the broker's confirm of one task, in seconds; without it the wait has no end.
 CONFIRM_TIMEOUT_SECONDS = 5
@@ -46,8 +46,8 @@ class RebuildQueue:
             for course_key in course_keys:
                 self._send(REBUILD_OVERVIEW, [course_key], producer=producer)
 
-    def enqueue_published(self, course_keys: Sequence[str]) -> None:
-        """Send live tasks for courses that have just been published: of many at once, chunks.
+    def enqueue_together(self, course_keys: Sequence[str]) -> None:
+        """Send live tasks: a few courses have one each, many share them.
 
         Raises:
             kombu.exceptions.OperationalError: the broker did not take one of them in time.

@@ -15,18 +15,26 @@ BEHIND_SECONDS = 5.0
 CATCH_UP_LIMIT = 20
 
 
-def sweep(*, store: OverviewStore, enqueue: Callable[[Sequence[str]], None]) -> int:
+Enqueue = Callable[[Sequence[str]], None]
+
+
+def sweep(*, store: OverviewStore, enqueue: Enqueue, enqueue_together: Enqueue) -> int:
     """Enqueue dirty courses whose time has come; return how many.
 
-    Safe to run any number of times at once: a rebuild of a clean course does nothing.
+    What has failed before gets a task a course, so that it takes no other with it; the rest may share
+    tasks: after the broker was away they are many. Safe to run any number of times at once: a rebuild
+    of a clean course does nothing.
 
     Raises:
         StoreUnavailable: the database did not answer.
     """
-    due = store.take_due(limit=SWEEP_LIMIT)
-    if due:
-        enqueue(due)
-    return len(due)
+    untried = store.take_due(limit=SWEEP_LIMIT, untried=True)
+    if untried:
+        enqueue_together(untried)
+    failed = store.take_due(limit=SWEEP_LIMIT)
+    if failed:
+        enqueue(failed)
+    return len(untried) + len(failed)
 
 
 def catch_up(

@@ -94,7 +94,10 @@ def rebuild_overviews_task(
 @app.task(name=SWEEP)
 def sweep_task() -> None:
     """Enqueue what is dirty and due."""
-    count = sweep(store=dependencies().store, enqueue=RebuildQueue(app).enqueue)
+    queue = RebuildQueue(app)
+    count = sweep(
+        store=dependencies().store, enqueue=queue.enqueue, enqueue_together=queue.enqueue_together
+    )
     if count:
         logger.info("swept %d courses", count)
 

@@ -34,7 +34,7 @@ def _run(arguments: Namespace, console: Console) -> int:
             heartbeat_seconds=HEARTBEAT_SECONDS,
         ),
         store=DjangoIntakeStore(),
-        enqueue=RebuildQueue(app).enqueue_published,
+        enqueue=RebuildQueue(app).enqueue_together,
         task_queues=task_queues,
     )
     for number in (signal.SIGTERM, signal.SIGINT):

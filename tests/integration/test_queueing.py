@@ -41,7 +41,7 @@ def tasks_in(channel: Any, queue: str) -> list[tuple[str, Any]]:
 
 
 def test_a_few_courses_that_are_published_have_a_task_each(channel):
-    RebuildQueue(app).enqueue_published(KEYS[:FEW_COURSES])
+    RebuildQueue(app).enqueue_together(KEYS[:FEW_COURSES])
 
     expected = [("overview.rebuild_overview", key) for key in KEYS[:FEW_COURSES]]
     assert tasks_in(channel, LIVE) == expected
@@ -57,7 +57,7 @@ def test_a_few_courses_that_are_published_have_a_task_each(channel):
     ],
 )
 def test_many_that_are_published_at_once_share_tasks_of_the_live_workers(channel, count, sizes):
-    RebuildQueue(app).enqueue_published(KEYS[:count])
+    RebuildQueue(app).enqueue_together(KEYS[:count])
 
     tasks = tasks_in(channel, LIVE)
     assert {name for name, _ in tasks} == {"overview.rebuild_overviews"}

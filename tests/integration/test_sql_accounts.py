@@ -103,7 +103,7 @@ def test_the_worker_lives_through_a_courses_whole_life(
         mark(KEY)
         OverviewMark.objects.filter(course_key=KEY).update(dirty_since=LONG_AGO)
         swept: list[str] = []
-        assert sweep(store=adapters.store, enqueue=swept.extend) == 1
+        assert sweep(store=adapters.store, enqueue=swept.extend, enqueue_together=swept.extend) == 1
         assert rebuild(adapters, *swept) == {KEY: RebuildOutcome.WRITTEN}
         author.delete_course(KEY)
         mark(KEY)

@@ -21,7 +21,6 @@ from overview_worker.builder.settings import BuilderSettings
 from overview_worker.documents import PublishedPointer
 from overview_worker.errors import ModulestoreUnavailable
 from overview_worker.rebuild import DISBELIEVE_AFTER_LOOKS, rebuild_overviews
-from overview_worker.sweeper import sweep
 from overview_worker.testing import InMemoryModulestore, InMemoryOverviewStore
 from tests.model import steps
 from tests.model.protocol import MARKED_HERE
@@ -85,7 +84,7 @@ class Twins:
 
     def sweep(self, *, after_a_minute: bool = False) -> None:
         self.tables.pass_time(self._noted_seconds(after_a_minute))
-        sweep(store=self.store, enqueue=self.store.enqueue)
+        self.store.sweep()
 
     def _noted_seconds(self, after_a_minute: bool) -> int:
         if after_a_minute:
@@ -510,7 +509,7 @@ class Servers(Twins):
                 "next_attempt_at = next_attempt_at - INTERVAL %s SECOND",
                 [seconds, seconds],
             )
-        sweep(store=self.store, enqueue=self.store.enqueue)
+        self.store.sweep()
 
     def refusal(self) -> Refusal | None:
         replay = Replay(announces=self.announces, with_state_row=False)

@@ -28,6 +28,7 @@ from overview_worker.ports import (
     RemoveOverview,
     WriteOverview,
 )
+from overview_worker.sweeper import sweep
 from tests.model import steps
 from tests.model.protocol import (
     Fault,
@@ -278,6 +279,10 @@ class RecordingStore:
             self.recorder.note(steps.TAKE_DUE, actor="sweeper")
             self.recorder.note(steps.LEASE, actor="sweeper")
         return due
+
+    def sweep(self) -> None:
+        """Sweep once."""
+        sweep(store=self, enqueue=self.enqueue, enqueue_together=self.enqueue)
 
     def enqueue(self, course_keys: Sequence[str]) -> None:
         """Take what the sweeper enqueues."""

@@ -1,4 +1,4 @@
-"""A worker that is behind takes along what has waited longest."""
+"""What is swept, and what a worker that is behind takes along."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.errors import ModulestoreUnavailable
 from overview_worker.rebuild import RebuildReport, rebuild_overviews
-from overview_worker.sweeper import BEHIND_SECONDS, CATCH_UP_LIMIT, catch_up
+from overview_worker.sweeper import BEHIND_SECONDS, CATCH_UP_LIMIT, catch_up, sweep
 from overview_worker.testing import InMemoryModulestore, InMemoryOverviewStore
 
 KEYS = [f"course-v1:TestX+Behind+R{number:02}" for number in range(CATCH_UP_LIMIT + 5)]
@@ -39,6 +39,19 @@ def rebuild(modulestore, store):
 
 def dirty(store: InMemoryOverviewStore) -> list[str]:
     return [key for key in KEYS if store.course(key).is_dirty]
+
+
+def test_what_failed_before_is_swept_into_tasks_of_its_own(store):
+    for key in KEYS[:3]:
+        store.mark(key)
+    store.postpone(KEYS[1:2], ModulestoreUnavailable("gone"))
+    store.pass_time(100)
+    alone: list[str] = []
+    together: list[str] = []
+
+    assert sweep(store=store, enqueue=alone.extend, enqueue_together=together.extend) == 3
+    assert (alone, together) == ([KEYS[1]], [KEYS[0], KEYS[2]])
+    assert sweep(store=store, enqueue=alone.extend, enqueue_together=together.extend) == 0
 
 
 def test_a_rebuild_says_how_long_its_course_had_waited(store, rebuild):
