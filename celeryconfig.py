@@ -110,9 +110,9 @@ CELERY_DB_REUSE_MAX = 10_000
 
 SWEEP_PERIOD_SECONDS = 2.0
 ANNOUNCE_PERIOD_SECONDS = 1.0
-INSPECT_PERIOD_SECONDS = 60.0
-#: How often it is asked whether the daily work has been done: a beat that was started anew an hour
-#: ago has forgotten when it asked last.
+#: How often it is asked whether the minute of the inspector, or the day of the daily work, is over: a beat
+#: that was started anew has forgotten when it asked last.
+ASK_TO_INSPECT_PERIOD_SECONDS = 15.0
 KEEP_HOUSE_PERIOD_SECONDS = 3600.0
 #: How often it is asked whether the nightly run is due, where operators have no schedule to edit.
 ASK_NIGHTLY_PERIOD_SECONDS = 900.0
@@ -164,9 +164,10 @@ beat_schedule = {
     },
     "inspect": {
         "task": "overview.inspect",
-        "schedule": _every(INSPECT_PERIOD_SECONDS),
-        # Behind a full reindex it may have to wait; those that waited run once.
-        "options": _confirmed | {"expires": 10 * INSPECT_PERIOD_SECONDS},
+        "schedule": _every(ASK_TO_INSPECT_PERIOD_SECONDS),
+        # Behind a full reindex it may have to wait; of those that waited one finds its minute over. And a
+        # worker's clock may be minutes ahead.
+        "options": _confirmed | {"expires": 600.0},
     },
     "keep_up": {
         "task": "overview.keep_up",

@@ -114,7 +114,7 @@ def test_three_beats_whose_clocks_jump_five_minutes_do_every_job_once_and_none_l
     scene: Scene, tmp_path: Path
 ):
     clock = WrongClock(tmp_path)
-    # Left alone, a beat asks for the inspector a minute after it was started, and so not in this test.
+    # Left alone, a beat asks for the inspector so rarely that it would hold up this test.
     hasty = changed_values({"celeryconfig:beat_schedule.inspect.schedule.run_every": 1})
     first, second, third = (
         scene.more_processes(name, {**clock.environment, **hasty})
