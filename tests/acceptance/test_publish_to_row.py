@@ -10,8 +10,12 @@ from django.db import connection
 from dev.authoring.author import SplitAuthor
 from dev.authoring.studio import Studio
 from dev.servers.control import find_server, find_sql_server
+from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState, OverviewTombstone
 from lms_integration.publisher import close_publisher
+from overview_worker.celery import app
+from overview_worker.queueing import RebuildQueue
+from overview_worker.sweeper import BEHIND_SECONDS
 from tests.acceptance.processes import Pipeline, wait_for, wait_for_row, wait_until_clean
 
 KEY = "course-v1:TestX+Acceptance+R1"
@@ -77,6 +81,21 @@ def test_publishes_while_the_broker_is_down_cost_studio_little_and_are_rebuilt_a
     assert wait_for_row(change).display_name == "While the broker was away"
     close_publisher()
     assert wait_for_row(rename(studio, "And back")).display_name == "And back"
+
+
+def test_a_worker_that_is_behind_rebuilds_what_no_task_is_on_its_way_for(
+    pipeline: Pipeline, studio: Studio
+):
+    """Without beat, nobody sweeps; behind a long queue sweeps come too late."""
+    lost = create(studio, "course-v1:TestX+Behind+R1")
+    late = create(studio, "course-v1:TestX+Behind+R2")
+    OverviewMark.objects.update(dirty_since=DatabaseNow(offset_seconds=-2 * int(BEHIND_SECONDS)))
+
+    RebuildQueue(app).enqueue([late.course_key])
+    pipeline.start("live")
+
+    wait_for_row(late)
+    wait_for_row(lost)
 
 
 def test_a_worker_that_is_killed_in_mid_rebuild_loses_nothing(pipeline: Pipeline, studio: Studio):
