@@ -27,6 +27,7 @@ class SteppedWorker:
         self.step: str | None = None
         self.error: Exception | None = None
         self._is_blocked = False
+        self._is_dead = False
         self._thread: threading.Thread | None = None
         self._orders: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -38,6 +39,7 @@ class SteppedWorker:
 
     def start(self, work: Callable[[OnStep], object]) -> None:
         """Begin; it stands before the first step then, or is idle if there is none."""
+        self._is_dead = False
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
         self._listen()
@@ -84,6 +86,9 @@ class SteppedWorker:
             self._reports.put(None)
 
     def _stand_before(self, step: str) -> None:
+        if self._is_dead:  # what it would do on its way out is not done
+            raise Killed
         self._reports.put(step)
         if not self._orders.get(timeout=10 * PATIENCE_SECONDS):
+            self._is_dead = True
             raise Killed
