@@ -1,13 +1,19 @@
-"""Taking the locks of a rebuild, and reading what must be read under them."""
+"""Taking the locks of a rebuild, and reading what must be read under them.
+
+Every rebuild asks the same: Django compiles these queries once for a process.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from django.db import OperationalError, connections
 
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.marks import ANNOUNCED_DELETE
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState
+from lms_integration.prepared_queries import PreparedQuery, padded, texts
 from overview_worker.ports import LockedCourse, MarkNotes, StoredState
 from overview_worker.store.failures import is_taken_lock
 from overview_worker.versions import RowVersions
@@ -34,12 +40,10 @@ class CourseLocks:
         return self._with_marks(states), []
 
     def _lock_states(self) -> dict[str, OverviewState]:
-        rows = OverviewState.objects.using(self._using).filter(course_key__in=self._keys)
-        if self._connection.features.has_select_for_update:
-            alone = len(self._keys) == 1
-            rows = rows.select_for_update(nowait=alone, skip_locked=not alone)
+        keys = padded(self._keys)
+        query = _states(self._using, len(keys), self._connection.features.has_select_for_update)
         try:
-            return {state.course_key: state for state in rows.order_by("course_key")}
+            return {state.course_key: state for state in query.rows(keys=keys)}
         except OperationalError as error:
             if is_taken_lock(error):
                 return {}
@@ -65,8 +69,8 @@ class CourseLocks:
         }
 
     def _marks(self, keys: Sequence[str]) -> tuple[datetime | None, dict[str, OverviewMark]]:
-        rows = OverviewMark.objects.using(self._using).filter(course_key__in=keys)
-        marks = list(rows.annotate(database_now=DatabaseNow()))
+        keys = padded(keys)
+        marks = _marks_now(self._using, len(keys)).rows(keys=keys)
         now = marks[0].database_now if marks else None
         return now, {mark.course_key: mark for mark in marks}
 
@@ -85,8 +89,37 @@ class CourseLocks:
         return row_ids
 
     def _row_ids(self, keys: Sequence[str]) -> set[str]:
-        rows = CourseOverview.objects.using(self._using).filter(id__in=keys)
-        return set(rows.values_list("id", flat=True))
+        keys = padded(keys)
+        return set(_row_ids(self._using, len(keys)).rows(keys=keys))
+
+
+@cache
+def _states(using: str, count: int, locks: bool) -> PreparedQuery[OverviewState]:
+    def build() -> Any:
+        rows = OverviewState.objects.using(using).filter(course_key__in=texts("keys", count))
+        if locks:
+            rows = rows.select_for_update(nowait=count == 1, skip_locked=count > 1)
+        return rows.order_by("course_key")
+
+    return PreparedQuery(build)
+
+
+@cache
+def _marks_now(using: str, count: int) -> PreparedQuery[Any]:
+    def build() -> Any:
+        rows = OverviewMark.objects.using(using).filter(course_key__in=texts("keys", count))
+        return rows.annotate(database_now=DatabaseNow())
+
+    return PreparedQuery(build)
+
+
+@cache
+def _row_ids(using: str, count: int) -> PreparedQuery[str]:
+    def build() -> Any:
+        rows = CourseOverview.objects.using(using).filter(id__in=texts("keys", count))
+        return rows.values_list("id", flat=True)
+
+    return PreparedQuery(build)
 
 
 def _locked_course(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from django.db import connections, transaction
@@ -10,6 +11,7 @@ from django.db.models import F
 
 from lms_integration.database_clock import DatabaseNow
 from lms_integration.models import OverviewMark, OverviewState
+from lms_integration.prepared_queries import PreparedQuery, padded, texts
 from overview_worker.errors import RetryableError
 from overview_worker.store import mark_statements
 from overview_worker.store.conf import StoreConf
@@ -53,12 +55,8 @@ class DjangoOverviewStore:
         if not seen:
             return []
         with errors_translated(self._connection):
-            dirty = (
-                self._marks()
-                .filter(course_key__in=seen, wanted__gt=F("done"))
-                .order_by("course_key")
-                .values_list("course_key", "wanted")
-            )
+            keys = padded(list(seen))
+            dirty = _dirty(self._conf.using, len(keys)).rows(keys=keys)
             return [key for key, wanted in dirty if wanted > seen[key]]
 
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
@@ -116,3 +114,13 @@ class DjangoOverviewStore:
     def _connection(self) -> BaseDatabaseWrapper:
         # Looked up each time: Django's connections belong to threads.
         return connections[self._conf.using]
+
+
+@cache
+def _dirty(using: str, count: int) -> PreparedQuery[tuple[str, int]]:
+    def build() -> Any:
+        marks = OverviewMark.objects.using(using).filter(course_key__in=texts("keys", count))
+        dirty = marks.filter(wanted__gt=F("done")).order_by("course_key")
+        return dirty.values_list("course_key", "wanted")
+
+    return PreparedQuery(build)
