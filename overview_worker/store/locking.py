@@ -33,7 +33,7 @@ class CourseLocks:
         With one key the lock is refused at once if it is taken; of several keys those that are taken
         are left out. While a state row is missing nothing is read: there was nothing to lock.
         """
-        states = self._lock_states()
+        states = self._lock_states() if self._keys else {}
         missing = self._missing(states) if len(states) < len(self._keys) else []
         if missing or not states:
             return {}, missing

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,19 @@ def url(broker_url: str) -> str:
 @pytest.fixture
 def worker(url: str, pipeline: Pipeline, tmp_path: Path) -> Iterator[None]:
     """The intake, and a live worker that misbehaves where a course says so."""
+    with misbehaving(pipeline, tmp_path, seconds=1):
+        yield
+
+
+@pytest.fixture
+def patient_worker(url: str, pipeline: Pipeline, tmp_path: Path) -> Iterator[None]:
+    """The same, with time to see that one of its processes was killed."""
+    with misbehaving(pipeline, tmp_path, seconds=30):
+        yield
+
+
+@contextmanager
+def misbehaving(pipeline: Pipeline, tmp_path: Path, *, seconds: int) -> Iterator[None]:
     pipeline.start("intake")
     log = tmp_path / "misbehaving.log"
     command = ["-m", "celery", "-A", "tests.misbehaving_worker", "worker", "-Q", LIVE]
@@ -50,7 +64,7 @@ def worker(url: str, pipeline: Pipeline, tmp_path: Path) -> Iterator[None]:
         subprocess.Popen(
             [sys.executable, *command, "--concurrency", "3", "--loglevel", "INFO"],
             cwd=PROJECT,
-            env=pipeline.environment,
+            env={**pipeline.environment, "MISBEHAVING_SECONDS": str(seconds)},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -197,7 +211,7 @@ def test_a_rebuild_that_fails_again_and_again_is_put_off_then_given_up(url, work
 
 
 def test_a_course_that_kills_its_worker_takes_none_with_it_that_was_published_beside_it(
-    url, worker
+    url, patient_worker
 ):
     innocent = [key(f"R{number}") for number in range(5)]
     for each in (key("Kills"), *innocent):

@@ -470,6 +470,11 @@ def test_still_dirty_names_the_dirty_ones_in_order(harness):
     assert dirty(harness, []) == []
 
 
+def test_a_transaction_of_no_course_locks_none(harness):
+    with harness.store.transaction([]) as transaction:
+        assert transaction.locked == {}
+
+
 def test_still_dirty_names_those_that_were_marked_since(harness):
     harness.mark(KEY, OTHER)
     harness.mark(OTHER)
