@@ -8,7 +8,7 @@ import subprocess
 from dev.machine import find_program
 from dev.servers.errors import ServerError, log_tail
 from dev.servers.kinds import Place, Program
-from dev.servers.sql_server import SqlServer, shared_options, user_options
+from dev.servers.sql_server import SqlServer, shared_options, temporary_folder, user_options
 
 
 class MariaDB(SqlServer):
@@ -31,7 +31,12 @@ class MariaDB(SqlServer):
         command = [_program("mariadb-install-db"), "--no-defaults", *user_options(), *options]
         with log.open("w") as output:
             done = subprocess.run(  # noqa: S603 - a fixed program, its arguments from this file
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "TMPDIR": str(temporary_folder(place.home))},
+                check=False,
             )
         if done.returncode != 0:
             raise ServerError(f"mariadb: no data folder could be made (log {log}){log_tail(log)}")

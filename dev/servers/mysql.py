@@ -7,7 +7,7 @@ import subprocess
 
 from dev.servers.errors import ServerError, log_tail
 from dev.servers.kinds import Place, Program
-from dev.servers.sql_server import SqlServer, shared_options, user_options
+from dev.servers.sql_server import SqlServer, shared_options, temporary_folder, user_options
 
 _SERVER = "/usr/sbin/mysqld"
 
@@ -22,7 +22,8 @@ class MySQL(SqlServer):
         fresh = place.home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         log = place.home / "install.log"
-        options = ["--initialize-insecure", *user_options(), f"--datadir={fresh}"]
+        folders = [f"--datadir={fresh}", f"--tmpdir={temporary_folder(place.home)}"]
+        options = ["--initialize-insecure", *user_options(), *folders]
         with log.open("w") as output:
             done = subprocess.run(  # noqa: S603 - a fixed program, its arguments from this file
                 place.command(_SERVER, "--no-defaults", *options),

@@ -33,6 +33,7 @@ class SqlServer(ServerKind):
     def prepare(self, place: Place) -> None:
         """Make the system tables the first time, and the file that makes our user and database."""
         _choose_socket(place.home)
+        temporary_folder(place.home).mkdir(exist_ok=True)
         if not (place.home / "data").exists():
             self.install(place)
         statements = self.init_statements(password=place.folder.secret(self.name))
@@ -69,6 +70,7 @@ def shared_options(place: Place) -> list[str]:
     """Give the options that both servers know: strict, durable, small, on loopback only."""
     options = {
         "datadir": place.home / "data",
+        "tmpdir": temporary_folder(place.home),
         "socket": socket_path(place.home),
         "pid-file": place.home / "server.pid",
         "init-file": place.home / "init.sql",
@@ -85,6 +87,14 @@ def shared_options(place: Place) -> list[str]:
         "performance-schema": "OFF",
     }
     return ["--skip-name-resolve", *(f"--{name}={value}" for name, value in options.items())]
+
+
+def temporary_folder(home: Path) -> Path:
+    """Give the server's own folder for temporary tables: as it starts, it removes what lies there.
+
+    In one that two share, each would remove the other's.
+    """
+    return home / "tmp"
 
 
 def user_options() -> list[str]:
