@@ -315,10 +315,11 @@ class OverviewStore(Protocol):
         """
         ...
 
-    def take_due(self, *, limit: int, untried: bool = False) -> list[str]:
+    def take_due(self, *, limit: int, failed: bool | None = None) -> list[str]:
         """Return dirty courses whose time has come, oldest first, and keep them for a while.
 
         A course that was returned is not returned again until it is marked anew or the time that
-        enqueued work usually takes is long over. ``untried``: only those of which no attempt has failed.
+        enqueued work usually takes is long over. ``failed``: only those of which an attempt has
+        failed, or of which none has.
         """
         ...

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from overview_worker.ports import OverviewStore
 
-#: Most courses that one sweep enqueues; the next one, seconds later, takes the rest.
+#: Most courses of each kind that one sweep enqueues; the next one, seconds later, takes the rest.
 SWEEP_LIMIT = 500
 #: A course that has been dirty for so long when its task comes says that tasks wait too long.
 BEHIND_SECONDS = 5.0
@@ -28,10 +28,10 @@ def sweep(*, store: OverviewStore, enqueue: Enqueue, enqueue_together: Enqueue) 
     Raises:
         StoreUnavailable: the database did not answer.
     """
-    untried = store.take_due(limit=SWEEP_LIMIT, untried=True)
+    untried = store.take_due(limit=SWEEP_LIMIT, failed=False)
     if untried:
         enqueue_together(untried)
-    failed = store.take_due(limit=SWEEP_LIMIT)
+    failed = store.take_due(limit=SWEEP_LIMIT, failed=True)
     if failed:
         enqueue(failed)
     return len(untried) + len(failed)
@@ -51,7 +51,7 @@ def catch_up(
     """
     if waited_seconds < BEHIND_SECONDS:
         return 0
-    oldest = store.take_due(limit=CATCH_UP_LIMIT, untried=True)
+    oldest = store.take_due(limit=CATCH_UP_LIMIT, failed=False)
     if oldest:
         rebuild(oldest)
     return len(oldest)

@@ -83,9 +83,8 @@ def rebuild_overviews_task(
     """
     if not _is_live(self):
         _rebuild(course_keys, rewrite=rewrite)
-    elif _is_redelivered(
-        self
-    ):  # one of them may have killed its worker: it takes no other with it again
+    elif _is_redelivered(self):
+        # One of them may have killed its worker: it takes no other with it again.
         RebuildQueue(app).enqueue(course_keys)
     else:
         _catch_up(_rebuild(course_keys))

@@ -367,7 +367,7 @@ class InMemoryOverviewStore:
         for key in course_keys:
             self._postpone(self.course(key), str(error))
 
-    def take_due(self, *, limit: int, untried: bool = False) -> list[str]:
+    def take_due(self, *, limit: int, failed: bool | None = None) -> list[str]:
         """Return dirty courses whose time has come, oldest first, and lease them for a while."""
         self._fail_while_out()
         due = sorted(
@@ -376,7 +376,7 @@ class InMemoryOverviewStore:
             if course.dirty_since is not None
             and course.dirty_since < self._now - _GRACE_SECONDS
             and (course.next_attempt_at is None or course.next_attempt_at <= self._now)
-            and not (untried and course.attempts)
+            and failed in (None, course.attempts > 0)
         )
         keys = [key for _, key in due[:limit]]
         for key in keys:

@@ -78,14 +78,15 @@ class DjangoOverviewStore:
                 statement = mark_statements.retry_soon(self._connection.vendor, keys)
                 mark_statements.execute(self._connection, statement)
 
-    def take_due(self, *, limit: int, untried: bool = False) -> list[str]:
+    def take_due(self, *, limit: int, failed: bool | None = None) -> list[str]:
         """Return dirty courses whose time has come, oldest first, and lease them for a while.
 
         A mark that a publisher has at the moment is passed by, and holds up no other.
         """
         with errors_translated(self._connection):
             due = due_sql(self._connection.vendor, grace_seconds=SWEEP_GRACE_SECONDS)
-            due += " AND attempts = 0" if untried else ""
+            if failed is not None:
+                due += " AND attempts > 0" if failed else " AND attempts = 0"
             if not self._is_any(due):  # looking locks nothing
                 return []
             return mark_statements.lease(self._connection, limit=limit, condition=due)

@@ -524,13 +524,14 @@ def test_due_courses_come_oldest_first_and_not_more_than_asked_for(harness):
     assert harness.store.take_due(limit=2) == [THIRD]
 
 
-def test_what_has_failed_before_is_not_taken_where_only_untried_courses_are(harness):
+def test_what_has_failed_before_and_what_has_not_are_taken_apart(harness):
     harness.mark(KEY, OTHER)
     harness.store.postpone([KEY], ModulestoreUnavailable("gone"))
     harness.pass_time(10)
 
-    assert harness.store.take_due(limit=10, untried=True) == [OTHER]
-    assert harness.store.take_due(limit=10) == [KEY]
+    assert harness.store.take_due(limit=1, failed=False) == [OTHER]
+    assert harness.store.take_due(limit=10, failed=False) == []
+    assert harness.store.take_due(limit=10, failed=True) == [KEY]
 
 
 def test_a_course_that_was_taken_is_leased_for_half_a_minute(harness):

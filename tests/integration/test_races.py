@@ -674,8 +674,8 @@ class MutantStore:
     def postpone(self, course_keys: Sequence[str], error: RetryableError) -> None:
         self.store.postpone(course_keys, error)
 
-    def take_due(self, *, limit: int, untried: bool = False) -> list[str]:
-        return self.store.take_due(limit=limit, untried=untried)
+    def take_due(self, *, limit: int, failed: bool | None = None) -> list[str]:
+        return self.store.take_due(limit=limit, failed=failed)
 
 
 @dataclass(frozen=True)

@@ -273,8 +273,8 @@ class RecordingStore:
         self.store.postpone(course_keys, error)
         self.recorder.note(steps.POSTPONE_OUTSIDE)
 
-    def take_due(self, *, limit: int, untried: bool = False) -> list[str]:
-        due = self.store.take_due(limit=limit, untried=untried)
+    def take_due(self, *, limit: int, failed: bool | None = None) -> list[str]:
+        due = self.store.take_due(limit=limit, failed=failed)
         if due:
             self.recorder.note(steps.TAKE_DUE, actor="sweeper")
             self.recorder.note(steps.LEASE, actor="sweeper")

@@ -9,7 +9,7 @@ from overview_worker.builder.overview import build_overview
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.errors import ModulestoreUnavailable
 from overview_worker.rebuild import RebuildReport, rebuild_overviews
-from overview_worker.sweeper import BEHIND_SECONDS, CATCH_UP_LIMIT, catch_up, sweep
+from overview_worker.sweeper import BEHIND_SECONDS, CATCH_UP_LIMIT, SWEEP_LIMIT, catch_up, sweep
 from overview_worker.testing import InMemoryModulestore, InMemoryOverviewStore
 
 KEYS = [f"course-v1:TestX+Behind+R{number:02}" for number in range(CATCH_UP_LIMIT + 5)]
@@ -52,6 +52,18 @@ def test_what_failed_before_is_swept_into_tasks_of_its_own(store):
     assert sweep(store=store, enqueue=alone.extend, enqueue_together=together.extend) == 3
     assert (alone, together) == ([KEYS[1]], [KEYS[0], KEYS[2]])
     assert sweep(store=store, enqueue=alone.extend, enqueue_together=together.extend) == 0
+
+
+def test_more_than_one_sweep_takes_are_left_to_the_next_and_not_enqueued_one_by_one(store):
+    keys = [f"course-v1:TestX+Many+R{number}" for number in range(SWEEP_LIMIT + 1)]
+    for key in keys:
+        store.mark(key)
+    store.pass_time(100)
+    alone: list[str] = []
+    together: list[str] = []
+
+    assert sweep(store=store, enqueue=alone.extend, enqueue_together=together.extend) == SWEEP_LIMIT
+    assert (alone, len(together)) == ([], SWEEP_LIMIT)
 
 
 def test_a_rebuild_says_how_long_its_course_had_waited(store, rebuild):
