@@ -1,4 +1,4 @@
-"""The scene of a fault: private servers, the Procfile's processes, an author, an onlooker, a verdict."""
+"""The scene of a fault: the Procfile's processes, an author, an onlooker, a verdict."""
 
 import getpass
 import json
@@ -19,15 +19,16 @@ from amqp import Connection as AmqpConnection
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.test import override_settings
+from kombu import Connection
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+import celeryconfig
 from dev.authoring.index import SqlCourseIndex
 from dev.procfile import ProcfileProcesses
 from dev.servers.catalogue import environment_of
 from dev.servers.control import Server, server_of
-from dev.servers.folder import SQL_SERVERS, RunFolder, open_folder
-from dev.servers.group import servers_of, start_all, stop_all
+from dev.servers.folder import SQL_SERVERS, RunFolder
 from dev.servers.rabbitmq import USER, VIRTUAL_HOST, control_program
 from dev.servers.sql_server import socket_path
 from dev.trials.onlooker import Onlooker
@@ -38,6 +39,7 @@ from lms_integration.identity import database_identity
 from lms_integration.models import OverviewMark
 from lms_integration.publisher import close_publisher
 from lms_integration.settings import database_settings
+from lms_integration.topology import dead_letter_queue, event_queue
 from overview_worker.bootstrap import builder_settings, make_dependencies, mongo_conf
 from overview_worker.errors import RetryableError
 from overview_worker.inspector import Inspector
@@ -76,25 +78,8 @@ _DATABASE = "test_faults"
 _POLL_SECONDS = 0.05
 
 
-@contextmanager
-def private_servers() -> Iterator[RunFolder]:
-    """Run servers that nobody else uses, beside those of the suite; a kill hurts no other test."""
-    folder = Path(os.environ["OVERVIEW_TEST_SERVERS"])
-    mode = open_folder(folder).mode
-    mine = open_folder(folder.with_name(f"{folder.name}-faults"), mode=mode)
-    servers = servers_of(mine)
-    start_all(servers, report=_silent)
-    try:
-        yield mine
-    finally:
-        for server in servers:
-            if server.is_running():
-                server.resume()
-        stop_all(servers, report=_silent)
-
-
 class Scene:
-    """Everything of one module's faults; courses and processes live on from test to test."""
+    """Courses, processes and an author for faults; they live on from test to test."""
 
     def __init__(self, folder: RunFolder, log_folder: Path, *, on_redis: bool = False) -> None:
         self.folder = folder
@@ -131,6 +116,7 @@ class Scene:
         self._stack.callback(self._client.close)
         self._stack.callback(close_publisher)
         self._fill()
+        self._empty_queues()
         self.environment = {**owner, "OVERVIEW_DATABASE_URL": self._make_account()}
         self.processes = self._stack.enter_context(self.more_processes("processes", {}))
         self.processes.start(*PROCESSES)
@@ -234,18 +220,17 @@ class Scene:
     def expect_whole(self) -> float:
         """Wait until every row is as published, for ``QUIET_SECONDS``; return how long that took."""
         begun = time.monotonic()
-        verdict: Verdict | Exception | None = None
+        found: list[str] | Verdict | Exception | None = None
         while time.monotonic() - begun < QUIET_SECONDS:
             try:
-                if not self.dirty_keys():
-                    verdict = judge(self.inspector)
-                    if verdict.is_clean:
-                        return time.monotonic() - begun
+                found = self.dirty_keys() or judge(self.inspector)
+                if isinstance(found, Verdict) and found.is_clean:
+                    return time.monotonic() - begun
             except (DatabaseError, RetryableError) as error:
-                verdict = error
+                found = error
                 connection.close()
             time.sleep(_POLL_SECONDS)
-        raise AssertionError(f"not whole after {QUIET_SECONDS} s: {verdict or self.dirty_keys()}")
+        raise AssertionError(f"not whole after {QUIET_SECONDS} s: {found}")
 
     def dirty_keys(self) -> list[str]:
         """Return the courses whose rebuild is still wanted, with what went wrong last."""
@@ -340,6 +325,15 @@ class Scene:
         self.author.create_all()
         RestlessAuthor(database, QUIET_KEYS, per_second=1).create_all()
 
+    def _empty_queues(self) -> None:
+        """Throw away what was sent to an earlier scene: this one has never heard of its versions."""
+        with Connection(self.environment["OVERVIEW_BROKER_URL"]) as opened:
+            channel: Any = opened.channel()
+            for queue in (event_queue(), dead_letter_queue(), *celeryconfig.task_queues):
+                bound = queue(channel)
+                bound.declare()
+                bound.purge()
+
     def _make_account(self) -> str:
         """Make the workers' account with its least rights; return its address."""
         with self.administrator() as cursor:
@@ -408,7 +402,3 @@ def _database_at(url: str) -> Iterator[None]:
         connections.settings[alias] = configured
         connections[alias] = opened
         database_identity.cache_clear()
-
-
-def _silent(line: str) -> None:
-    """Say nothing."""
