@@ -1,0 +1,52 @@
+"""A worker's event loop turns when the worker is told to stop."""
+
+import signal
+from collections.abc import Iterator
+from socket import socketpair
+
+import pytest
+from celery.signals import worker_shutting_down
+from kombu.asynchronous import Hub, get_event_loop, set_event_loop
+
+from overview_worker.prompt_stop import stop_promptly
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """An event loop that waits for its timer."""
+    before = get_event_loop()
+    hub = Hub()
+    set_event_loop(hub)
+    yield hub
+    hub.close()
+    set_event_loop(before)
+
+
+def test_the_signal_to_stop_ends_the_wait_of_the_event_loop(hub: Hub):
+    stop_promptly()
+    waits: list[object] = []
+    poll = hub.poller.poll
+
+    def noted_poll(timeout: float) -> object:
+        waits.append(poll(timeout))
+        return waits[-1]
+
+    hub.poller.poll = noted_poll
+    before = signal.signal(signal.SIGALRM, lambda *_: worker_shutting_down.send(sender="live@here"))
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    read_end, write_end = socketpair()
+    with read_end, write_end:
+        hub.add_reader(read_end, lambda: None)
+        try:
+            next(hub.create_loop())
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+    ended_by = waits[0]
+    assert ended_by, "the wait ended because its time was over"
+
+
+def test_without_an_event_loop_nothing_has_to_be_woken():
+    stop_promptly()
+
+    worker_shutting_down.send(sender="live@here")
