@@ -38,6 +38,7 @@ class Platform:
 
     def load(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Insert rows, tabs and image sets as Open edX has recorded them."""
+        self.run("START TRANSACTION")
         for record in records:
             key = record["row"]["id"]
             self._insert(ROWS, record["row"])
@@ -45,6 +46,7 @@ class Platform:
                 self._insert(TABS, {**tab, "course_overview_id": key})
             if record["image_set"]:
                 self._insert(IMAGE_SETS, {**record["image_set"], "course_overview_id": key})
+        self.run("COMMIT")
 
     def load_course_index(self) -> None:
         """Fill the course index that the platform keeps in SQL."""
