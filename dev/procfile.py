@@ -29,6 +29,10 @@ class NotReady(RuntimeError):
     """A process ended or did not become ready; the message ends with its log."""
 
 
+class NotStopped(RuntimeError):
+    """A process went on when it was told to stop, and was killed; the message ends with its log."""
+
+
 class ProcfileProcesses:
     """Some of the processes, with logs in a folder of their own; a context that ends them.
 
@@ -101,20 +105,28 @@ class ProcfileProcesses:
         self.launch(name)
 
     def stop_all(self) -> None:
-        """Stop what runs: politely first, then not."""
+        """Stop what runs, as ``stop`` does."""
         self.stop(*self._processes)
 
     def stop(self, *names: str) -> None:
-        """Stop some of the processes: politely first, then not."""
-        processes = [self._processes.pop(name) for name in names]
-        for process in processes:
+        """Stop some of the processes: politely first, then not.
+
+        Raises:
+            NotStopped: some had to be killed.
+        """
+        processes = {name: self._processes.pop(name) for name in names}
+        for process in processes.values():
             process.send_signal(signal.SIGTERM)
-        for process in processes:
+        deaf = []
+        for name, process in processes.items():
             try:
                 process.wait(STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+                deaf.append(f"{name} did not stop:\n{self.log(name)[-2000:]}")
+        if deaf:
+            raise NotStopped("\n".join(deaf))
 
     def log(self, name: str) -> str:
         """Return what a process has logged since its last start."""

@@ -5,12 +5,15 @@ becomes of the database: the operators' schedule is looked at in a thread of its
 """
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from celery import Celery
-from celery.beat import Scheduler
+from celery.beat import ScheduleEntry, Scheduler
+from celery.signals import beat_init
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from lms_integration.log_lines import one_line
@@ -41,10 +44,13 @@ class OverviewScheduler(Scheduler):
     """``beat_scheduler`` in ``celeryconfig.py``; without django-celery-beat it has the internal jobs alone."""
 
     _watch: "ScheduleWatch | None" = None
+    _is_sending = False
+    _is_told_to_stop = False
 
     def setup_schedule(self) -> None:
         """Take the internal jobs, and begin to look at the schedule."""
         super().setup_schedule()
+        beat_init.connect(self._listen_to_signals)
         if is_schedule_installed():
             self._watch = ScheduleWatch(sender(self.app))
             self._watch.start()
@@ -54,11 +60,43 @@ class OverviewScheduler(Scheduler):
                 "asks for the nightly run (OVERVIEW_NIGHTLY_HOUR)"
             )
 
+    def apply_async(self, entry: ScheduleEntry, *args: Any, **options: Any) -> Any:
+        """Send a job.
+
+        Raises:
+            SchedulingError: the broker did not take it.
+            SystemExit: told to stop meanwhile.
+        """
+        self._is_sending = True
+        try:
+            return super().apply_async(entry, *args, **options)
+        finally:
+            self._is_sending = False
+            if self._is_told_to_stop:
+                raise SystemExit
+
     def close(self) -> None:
         """Stop looking, and let go of the broker."""
         if self._watch is not None:
             self._watch.stop()
         super().close()
+
+    def _listen_to_signals(self, **_: Any) -> None:
+        """Take the place of Celery's handler, which closes the broker's connection then and there.
+
+        Where a job is just being sent on it, the sending fails for want of a connection, is done again on
+        a new one, and the wish to stop is forgotten; or the handler waits for the broker for ever. Seen with
+        Celery 5.7 in one of four stops that met a sending. Sending is bounded; waiting for a broker
+        that is away is not, and is ended at once.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._stop)
+
+    def _stop(self, *_: object) -> None:
+        self._is_told_to_stop = True
+        if not self._is_sending:
+            raise SystemExit
 
 
 class ScheduleWatch(threading.Thread):
