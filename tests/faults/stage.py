@@ -56,9 +56,11 @@ class Stage:
 
     def clear(self) -> None:
         """Take the scene down and start every server anew: a stopped, paused or misled one as well."""
-        self._close()
-        _stop(self._folder)
-        _start(self._folder)
+        try:
+            self._close()
+        finally:
+            _stop(self._folder)
+            _start(self._folder)
 
     def _close(self) -> None:
         if self._scene is not None:
