@@ -12,12 +12,20 @@ from kombu import Connection
 from lms_integration.events import CoursePublished, encode_event
 from lms_integration.models import DeadLetter
 from lms_integration.topology import dead_letter_queue, event_queue
+from overview_worker import intake
 from overview_worker.compression import refuse_compressed_messages
 from overview_worker.dead_letters import BODY_MAX_BYTES
 from overview_worker.intake_store import DjangoIntakeStore
 from overview_worker.tolerant_amqp import tolerate_unreadable_messages
 from tests.hostile_messages import CLASSES
-from tests.running_intake import RecordedQueue, RunningIntake, events_left, publish, wait_for
+from tests.running_intake import (
+    IDLE_SECONDS,
+    RecordedQueue,
+    RunningIntake,
+    events_left,
+    publish,
+    wait_for,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +40,8 @@ def queue() -> RecordedQueue:
 
 
 @pytest.fixture
-def start(queue) -> Iterator[Callable[[str], None]]:
+def start(queue, monkeypatch) -> Iterator[Callable[[str], None]]:
+    monkeypatch.setattr(intake, "IDLE_SECONDS", IDLE_SECONDS)
     running: list[RunningIntake] = []
     refuse_compressed_messages()
     tolerate_unreadable_messages()

@@ -14,12 +14,14 @@ from lms_integration.events import CONTENT_TYPE, CoursePublished, Event, encode_
 from lms_integration.identity import database_identity
 from lms_integration.models import DeadLetter, OverviewMark
 from lms_integration.topology import dead_letter_queue, event_queue
+from overview_worker import intake
 from overview_worker.compression import refuse_compressed_messages
 from overview_worker.documents import DeadLetterEntry, DeadLetterSource
 from overview_worker.errors import StoreUnavailable
 from overview_worker.intake_store import DjangoIntakeStore
 from overview_worker.waiting_letters import MAX_WAITING
 from tests.running_intake import (
+    IDLE_SECONDS,
     RecordedQueue,
     RunningIntake,
     events_left,
@@ -52,7 +54,8 @@ def queue() -> RecordedQueue:
 
 
 @pytest.fixture
-def start(queue) -> Iterator[Callable[..., RunningIntake]]:
+def start(queue, monkeypatch) -> Iterator[Callable[..., RunningIntake]]:
+    monkeypatch.setattr(intake, "IDLE_SECONDS", IDLE_SECONDS)
     running: list[RunningIntake] = []
 
     def _start(url: str, store: DjangoIntakeStore | None = None) -> RunningIntake:
