@@ -5,6 +5,7 @@ becomes of the database: the operators' schedule is looked at in a thread of its
 """
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -36,6 +37,8 @@ COMPLAINT_PERIOD_SECONDS = 60.0
 #: A run that no worker could be told of for so long is not worth having any more.
 _EXPIRES_SECONDS = 12 * 3600.0
 _STOP_SECONDS = 2.0
+#: Beat, told to stop, leaves after so long whatever it waits for: sending a job takes half of it at most.
+GIVE_UP_SECONDS = 10.0
 
 Send = Callable[[ScheduledRun], None]
 
@@ -86,17 +89,28 @@ class OverviewScheduler(Scheduler):
 
         Where a job is just being sent on it, the sending fails for want of a connection, is done again on
         a new one, and the wish to stop is forgotten; or the handler waits for the broker for ever. Seen with
-        Celery 5.7 in one of four stops that met a sending. Sending is bounded; waiting for a broker
-        that is away is not, and is ended at once.
+        Celery 5.7 in one of four stops that met a sending. Ours lets the sending end; waiting for a broker
+        that is away is ended at once, and for one that has fallen silent after ``GIVE_UP_SECONDS``.
         """
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._stop)
 
     def _stop(self, *_: object) -> None:
-        self._is_told_to_stop = True
+        if not self._is_told_to_stop:
+            self._is_told_to_stop = True
+            watchdog = threading.Timer(GIVE_UP_SECONDS, _leave)
+            watchdog.daemon = True
+            watchdog.start()
         if not self._is_sending:
             raise SystemExit
+
+
+def _leave() -> None:
+    """End this process, which has nothing to lose: what was being sent is sent again by the next beat."""
+    logger.error("beat was told to stop and waits for a broker that does not answer: it leaves")
+    logging.shutdown()
+    os._exit(1)
 
 
 class ScheduleWatch(threading.Thread):

@@ -9,20 +9,32 @@ PATIENCE_SECONDS = 30
 _BEAT = ("-A", "overview_worker", "beat", "--loglevel", "INFO")
 
 
-def test_a_beat_that_is_told_to_stop_while_it_sends_a_job_has_sent_it_and_stops(broker_url: str):
-    stopped = subprocess.run(
+def interrupted_beat(broker_url: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a beat that is told to stop while it sends its first job."""
+    return subprocess.run(
         [sys.executable, "-m", "tests.interrupted_beat", *_BEAT],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "OVERVIEW_BROKER_URL": broker_url},
+        env={**os.environ, "OVERVIEW_BROKER_URL": broker_url, **variables},
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
         check=False,
     )
 
+
+def test_a_beat_that_is_told_to_stop_while_it_sends_a_job_has_sent_it_and_stops(broker_url: str):
+    stopped = interrupted_beat(broker_url)
+
     assert stopped.returncode == 0, stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert stopped.stderr.count("Sending due task") == 1
+
+
+def test_a_beat_whose_broker_has_fallen_silent_leaves_all_the_same(broker_url: str):
+    stopped = interrupted_beat(broker_url, INTERRUPTED_FOR_EVER="yes")
+
+    assert stopped.returncode == 1, stopped.stderr
+    assert "waits for a broker that does not answer: it leaves" in stopped.stderr
 
 
 def test_a_beat_that_waits_for_a_broker_is_stopped_at_once():

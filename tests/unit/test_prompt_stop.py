@@ -1,10 +1,14 @@
 """A worker's event loop turns when the worker is told to stop."""
 
 import signal
+import time
 from collections.abc import Iterator
 from socket import socketpair
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from billiard.pool import Worker
 from celery.signals import worker_shutting_down
 from kombu.asynchronous import Hub, get_event_loop, set_event_loop
 
@@ -50,3 +54,15 @@ def test_without_an_event_loop_nothing_has_to_be_woken():
     stop_promptly()
 
     worker_shutting_down.send(sender="live@here")
+
+
+def test_a_pool_process_waits_two_seconds_for_a_main_process_that_reads_no_more(monkeypatch):
+    stop_promptly()
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    pool_process: Any = Worker
+    nothing_is_noted = SimpleNamespace(on_ready_counter=SimpleNamespace(value=0))
+
+    assert pool_process._ensure_messages_consumed(nothing_is_noted, completed=1) is False
+
+    assert sum(waits) == pytest.approx(2)
