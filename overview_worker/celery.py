@@ -5,6 +5,7 @@ import os
 from celery import Celery
 
 from overview_worker.compression import refuse_compressed_messages
+from overview_worker.impatient_amqp import bound_waits
 from overview_worker.prompt_stop import stop_promptly
 from overview_worker.tolerant_amqp import tolerate_unreadable_messages
 
@@ -20,4 +21,5 @@ app.config_from_object("celeryconfig")
 app.autodiscover_tasks(["overview_worker"])
 refuse_compressed_messages()
 tolerate_unreadable_messages()
+bound_waits()
 stop_promptly()

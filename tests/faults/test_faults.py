@@ -70,6 +70,7 @@ SESSION_SECONDS = 30
 #: Whoever keeps a lock for so long stands still.
 STANDSTILL_SECONDS = 0.3
 _INSPECT_SENT = "Sending due task inspect"
+_SWEPT = "Sending due task sweep"
 
 
 # Processes
@@ -195,6 +196,8 @@ def test_connections_that_end_in_a_black_hole_are_given_up_and_made_anew(scene: 
         assert relay.swallow() > 0
         author.save_for(OUTAGE_SECONDS)
         mark_without_an_event(seconds=QUIET_SECONDS)
+        swept = behind.log("beat").count(_SWEPT)
+        wait_for(lambda: behind.log("beat").count(_SWEPT) > swept + 1, "beat")
 
 
 # MariaDB or MySQL
