@@ -37,7 +37,7 @@ COMPLAINT_PERIOD_SECONDS = 60.0
 #: A run that no worker could be told of for so long is not worth having any more.
 _EXPIRES_SECONDS = 12 * 3600.0
 _STOP_SECONDS = 2.0
-#: Beat, told to stop, leaves after so long whatever it waits for: sending a job takes half of it at most.
+#: Beat, told to stop, leaves after so long whatever it waits for: a confirm takes half of it at most.
 GIVE_UP_SECONDS = 10.0
 
 Send = Callable[[ScheduledRun], None]

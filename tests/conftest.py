@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kombu import Connection
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -22,6 +21,7 @@ from lms_integration.topology import dead_letter_queue, event_queue
 from overview_worker.bootstrap import Dependencies, make_dependencies
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.modulestore.mongo import MongoConf
+from tests.queues import empty_queues
 
 SERVERS_VARIABLE = "OVERVIEW_TEST_SERVERS"
 #: Fixtures whose tests need the servers.
@@ -101,21 +101,13 @@ def adapters(mongo_client: MongoClient[dict[str, Any]], mongo_conf: MongoConf) -
 def broker_url() -> Iterator[str]:
     """The real RabbitMQ, its event queues declared and empty."""
     url = os.environ["OVERVIEW_BROKER_URL"]
-    _purge(url)
+    queues = (event_queue(), dead_letter_queue())
+    empty_queues(url, queues)
     yield url
-    _purge(url)
+    empty_queues(url, queues)
 
 
 @pytest.fixture
 def redis_url() -> str:
     """The real Redis."""
     return os.environ["OVERVIEW_REDIS_URL"]
-
-
-def _purge(url: str) -> None:
-    with Connection(url) as connection:
-        channel = connection.channel()
-        for queue in (event_queue(), dead_letter_queue()):
-            bound = queue(channel)
-            bound.declare()
-            bound.purge()

@@ -19,7 +19,6 @@ from amqp import Connection as AmqpConnection
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.test import override_settings
-from kombu import Connection
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
@@ -44,6 +43,7 @@ from overview_worker.bootstrap import builder_settings, make_dependencies, mongo
 from overview_worker.errors import RetryableError
 from overview_worker.inspector import Inspector
 from tests.faults.black_hole import Relay
+from tests.queues import empty_queues
 from tests.sql_accounts import PROCESS_PREFIX, account_url, create_accounts
 
 #: ``OVERVIEW_FAULTS=long`` for faults of the length that operators meet.
@@ -116,7 +116,9 @@ class Scene:
         self._stack.callback(self._client.close)
         self._stack.callback(close_publisher)
         self._fill()
-        self._empty_queues()
+        # What was sent to an earlier scene tells of versions that this one has never heard of.
+        queues = (event_queue(), dead_letter_queue(), *celeryconfig.task_queues)
+        empty_queues(self.environment["OVERVIEW_BROKER_URL"], queues)
         self.environment = {**owner, "OVERVIEW_DATABASE_URL": self._make_account()}
         self.processes = self._stack.enter_context(self.more_processes("processes", {}))
         self.processes.start(*PROCESSES)
@@ -324,15 +326,6 @@ class Scene:
         self.author = RestlessAuthor(database, COURSE_KEYS, per_second=SAVES_PER_SECOND)
         self.author.create_all()
         RestlessAuthor(database, QUIET_KEYS, per_second=1).create_all()
-
-    def _empty_queues(self) -> None:
-        """Throw away what was sent to an earlier scene: this one has never heard of its versions."""
-        with Connection(self.environment["OVERVIEW_BROKER_URL"]) as opened:
-            channel: Any = opened.channel()
-            for queue in (event_queue(), dead_letter_queue(), *celeryconfig.task_queues):
-                bound = queue(channel)
-                bound.declare()
-                bound.purge()
 
     def _make_account(self) -> str:
         """Make the workers' account with its least rights; return its address."""
