@@ -27,7 +27,7 @@ def private_servers() -> Iterator[RunFolder]:
 class Stage:
     """Sets up a scene when it is asked for one.
 
-    Setting up takes ten times as long as a short fault, so the scene stays for the tests that follow. What
+    Setting up takes longer than most short faults, so the scene stays for the tests that follow. What
     a failed test leaves behind, such as a broken course or a stopped server, is none of their business.
     """
 
