@@ -16,14 +16,21 @@ from overview_worker.prompt_stop import stop_promptly
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
-    """An event loop that waits for its timer."""
+def no_event_loop() -> Iterator[None]:
+    """A process without an event loop."""
     before = get_event_loop()
+    set_event_loop(None)
+    yield
+    set_event_loop(before)
+
+
+@pytest.fixture
+def hub(no_event_loop: None) -> Iterator[Hub]:
+    """An event loop that waits."""
     hub = Hub()
     set_event_loop(hub)
     yield hub
     hub.close()
-    set_event_loop(before)
 
 
 def test_the_signal_to_stop_ends_the_wait_of_the_event_loop(hub: Hub):
@@ -50,10 +57,13 @@ def test_the_signal_to_stop_ends_the_wait_of_the_event_loop(hub: Hub):
     assert ended_by, "the wait ended because its time was over"
 
 
+@pytest.mark.usefixtures("no_event_loop")
 def test_without_an_event_loop_nothing_has_to_be_woken():
     stop_promptly()
 
-    worker_shutting_down.send(sender="live@here")
+    answers = worker_shutting_down.send(sender="live@here")
+
+    assert [answer for _, answer in answers] == [None]  # an error would be an answer, too
 
 
 def test_a_pool_process_waits_two_seconds_for_a_main_process_that_reads_no_more(monkeypatch):
