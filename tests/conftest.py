@@ -17,7 +17,6 @@ from dev.authoring.author import SplitAuthor
 from dev.authoring.index import MongoCourseIndex
 from lms_integration.identity import database_identity
 from lms_integration.publisher import close_publisher
-from lms_integration.topology import dead_letter_queue, event_queue
 from overview_worker.bootstrap import Dependencies, make_dependencies
 from overview_worker.builder.settings import BuilderSettings
 from overview_worker.modulestore.mongo import MongoConf
@@ -99,12 +98,11 @@ def adapters(mongo_client: MongoClient[dict[str, Any]], mongo_conf: MongoConf) -
 
 @pytest.fixture
 def broker_url() -> Iterator[str]:
-    """The real RabbitMQ, its event queues declared and empty."""
+    """The real RabbitMQ, all queues of the pipeline declared and empty."""
     url = os.environ["OVERVIEW_BROKER_URL"]
-    queues = (event_queue(), dead_letter_queue())
-    empty_queues(url, queues)
+    empty_queues(url)
     yield url
-    empty_queues(url, queues)
+    empty_queues(url)
 
 
 @pytest.fixture

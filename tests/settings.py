@@ -6,7 +6,7 @@ use_own_servers()  # before the settings read where the servers are
 
 from lms_integration.settings import *  # noqa: E402, F403
 
-INSTALLED_APPS += ["tests.quick_flush"]  # noqa: F405
+INSTALLED_APPS += ["tests.tables"]  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Tests look at logs through caplog; nothing is printed.
 LOGGING = {"version": 1, "disable_existing_loggers": False}

@@ -21,7 +21,6 @@ from dev.procfile import PROJECT
 from lms_integration.dead_letter_desk import DeskOutcome, replay_dead_letter
 from lms_integration.models import DeadLetter, OverviewMark
 from lms_integration.topology import quorum_arguments
-from overview_worker.celery import app
 from overview_worker.queueing import REBUILD_OVERVIEWS
 from tests.acceptance.processes import PATIENCE_SECONDS, Pipeline, wait_for
 
@@ -31,24 +30,14 @@ REBUILD = "overview.rebuild_overview"
 
 
 @pytest.fixture
-def url(broker_url: str) -> str:
-    with Connection(broker_url) as connection:
-        for queue in app.conf.task_queues:
-            bound = queue(connection.channel())
-            bound.declare()
-            bound.purge()
-    return broker_url
-
-
-@pytest.fixture
-def worker(url: str, pipeline: Pipeline, tmp_path: Path) -> Iterator[None]:
+def worker(pipeline: Pipeline, tmp_path: Path) -> Iterator[None]:
     """The intake, and a live worker that misbehaves where a course says so."""
     with misbehaving(pipeline, tmp_path, seconds=1):
         yield
 
 
 @pytest.fixture
-def patient_worker(url: str, pipeline: Pipeline, tmp_path: Path) -> Iterator[None]:
+def patient_worker(pipeline: Pipeline, tmp_path: Path) -> Iterator[None]:
     """The same, with time to see that one of its processes was killed."""
     with misbehaving(pipeline, tmp_path, seconds=30):
         yield
@@ -131,9 +120,9 @@ UNREADABLE: dict[str, tuple[bytes | list[Any], dict[str, Any]]] = {
 }
 
 
-def test_messages_that_no_worker_can_read_end_in_the_table(url, worker):
+def test_messages_that_no_worker_can_read_end_in_the_table(broker_url, worker):
     for body, properties in UNREADABLE.values():
-        send(url, body, **properties)
+        send(broker_url, body, **properties)
 
     wait_for(
         lambda: DeadLetter.objects.count() == len(UNREADABLE),
@@ -148,8 +137,8 @@ def test_messages_that_no_worker_can_read_end_in_the_table(url, worker):
         assert "from overview.live: rejected" in letter.reason
 
 
-def test_a_job_of_a_newer_release_s_beat_is_dropped_and_said_so_once(url, worker, tmp_path):
-    beat = Celery("newer", broker=url, set_as_current=False)
+def test_a_job_of_a_newer_release_s_beat_is_dropped_and_said_so_once(broker_url, worker, tmp_path):
+    beat = Celery("newer", broker=broker_url, set_as_current=False)
     beat.config_from_object("celeryconfig")
     job = ScheduleEntry(
         name="new", task="overview.new_job", schedule=schedule(1), app=beat, options={"queue": LIVE}
@@ -158,20 +147,20 @@ def test_a_job_of_a_newer_release_s_beat_is_dropped_and_said_so_once(url, worker
 
     for _ in range(3):
         scheduler.apply_async(job, advance=False)
-    send(url, [[key("R1")], {}, {}], task="overview.no_such_task")
+    send(broker_url, [[key("R1")], {}, {}], task="overview.no_such_task")
 
     # In the order of the queue: by then the jobs before it are dealt with.
     assert letter_with("overview.no_such_task").origin == "broker"
     assert DeadLetter.objects.count() == 1
-    with Connection(url) as connection:
+    with Connection(broker_url) as connection:
         channel: Any = connection.channel()
         assert channel.queue_declare(LIVE, passive=True).message_count == 0
     log = (tmp_path / "misbehaving.log").read_text(errors="replace")
     assert log.count("overview.new_job is unknown to this release and dropped") == 1
 
 
-def test_a_task_for_no_course_of_ours_is_kept_with_its_arguments(url, worker):
-    send(url, [[{"no": "course"}, "and one too many"], {}, {}])
+def test_a_task_for_no_course_of_ours_is_kept_with_its_arguments(broker_url, worker):
+    send(broker_url, [[{"no": "course"}, "and one too many"], {}, {}])
 
     letter = letter_with("TypeError")
 
@@ -188,10 +177,12 @@ def test_a_task_for_no_course_of_ours_is_kept_with_its_arguments(url, worker):
         ("Hangs", "TimeLimitExceeded: TimeLimitExceeded(2"),
     ],
 )
-def test_a_rebuild_that_fails_again_and_again_is_put_off_then_given_up(url, worker, run, error):
+def test_a_rebuild_that_fails_again_and_again_is_put_off_then_given_up(
+    broker_url, worker, run, error
+):
     mark(key(run))
 
-    send(url, [[key(run)], {}, {}])
+    send(broker_url, [[key(run)], {}, {}])
     wait_for(
         lambda: OverviewMark.objects.get(course_key=key(run)).attempts == 1, what="the failure"
     )
@@ -199,7 +190,7 @@ def test_a_rebuild_that_fails_again_and_again_is_put_off_then_given_up(url, work
     assert error in first.last_error
     assert not DeadLetter.objects.exists()
 
-    send(url, [[key(run)], {}, {}])
+    send(broker_url, [[key(run)], {}, {}])
     letter = letter_with(error)
     assert (letter.origin, letter.course_key) == ("task", key(run))
     held_back = OverviewMark.objects.get(course_key=key(run)).next_attempt_at
@@ -211,13 +202,13 @@ def test_a_rebuild_that_fails_again_and_again_is_put_off_then_given_up(url, work
 
 
 def test_a_course_that_kills_its_worker_takes_none_with_it_that_was_published_beside_it(
-    url, patient_worker
+    broker_url, patient_worker
 ):
     innocent = [key(f"R{number}") for number in range(5)]
     for each in (key("Kills"), *innocent):
         mark(each)
 
-    send(url, [[[key("Kills"), *innocent]], {}, {}], task=REBUILD_OVERVIEWS)
+    send(broker_url, [[[key("Kills"), *innocent]], {}, {}], task=REBUILD_OVERVIEWS)
 
     wait_for(
         lambda: not OverviewMark.objects.filter(course_key__in=innocent, done=0).exists(),
@@ -226,13 +217,13 @@ def test_a_course_that_kills_its_worker_takes_none_with_it_that_was_published_be
     assert OverviewMark.objects.get(course_key=key("Kills")).done == 0
 
 
-def test_a_task_that_comes_back_again_and_again_is_given_up_by_the_broker(url, pipeline):
+def test_a_task_that_comes_back_again_and_again_is_given_up_by_the_broker(broker_url, pipeline):
     """As the message of a task that kills its worker each time does."""
     pipeline.start("intake")
     mark(key("Kills"))
-    send(url, [[key("Kills")], {}, {}])
+    send(broker_url, [[key("Kills")], {}, {}])
 
-    with Connection(url) as connection:
+    with Connection(broker_url) as connection:
         channel: Any = connection.channel()
         for _ in range(DELIVERY_LIMIT + 1):
             message = None

@@ -22,7 +22,6 @@ from django.test import override_settings
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-import celeryconfig
 from dev.authoring.index import SqlCourseIndex
 from dev.procfile import ProcfileProcesses
 from dev.servers.catalogue import environment_of
@@ -38,7 +37,6 @@ from lms_integration.identity import database_identity
 from lms_integration.models import OverviewMark
 from lms_integration.publisher import close_publisher
 from lms_integration.settings import database_settings
-from lms_integration.topology import dead_letter_queue, event_queue
 from overview_worker.bootstrap import builder_settings, make_dependencies, mongo_conf
 from overview_worker.errors import RetryableError
 from overview_worker.inspector import Inspector
@@ -116,9 +114,7 @@ class Scene:
         self._stack.callback(self._client.close)
         self._stack.callback(close_publisher)
         self._fill()
-        # What was sent to an earlier scene tells of versions that this one has never heard of.
-        queues = (event_queue(), dead_letter_queue(), *celeryconfig.task_queues)
-        empty_queues(self.environment["OVERVIEW_BROKER_URL"], queues)
+        empty_queues(self.environment["OVERVIEW_BROKER_URL"])
         self.environment = {**owner, "OVERVIEW_DATABASE_URL": self._make_account()}
         self.processes = self._stack.enter_context(self.more_processes("processes", {}))
         self.processes.start(*PROCESSES)

@@ -18,17 +18,7 @@ KEYS = [f"course-v1:TestX+Queueing+R{number}" for number in range(50)]
 @pytest.fixture
 def channel(broker_url: str) -> Iterator[Any]:
     with Connection(broker_url) as connection:
-        channel: Any = connection.channel()
-        _purge(channel)
-        yield channel
-        _purge(channel)
-
-
-def _purge(channel: Any) -> None:
-    for queue in app.conf.task_queues:
-        bound = queue(channel)
-        bound.declare()
-        bound.purge()
+        yield connection.channel()
 
 
 def tasks_in(channel: Any, queue: str) -> list[tuple[str, Any]]:
