@@ -16,15 +16,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
-from tests.model.protocol import (
-    Protocol,
-    Row,
-    State,
-    Step,
-    initial_state,
-    is_at_rest,
-)
+from tests.model.numbered import Node, NumberedProtocol
+from tests.model.protocol import Protocol, Row, State, Step, initial_state
 from tests.model.steps import Kind
 
 #: A scenario that has more is too large to be a test.
@@ -94,6 +89,10 @@ def broken_by(before: State, after: Row) -> Promise | None:
     return Promise.NEVER_BACKWARDS
 
 
+#: ``starts, sources``: those that lead to n are ``sources`` from starts[n] to starts[n + 1].
+_Backwards: TypeAlias = "tuple[array[int], array[int]]"
+
+
 class _Edges:
     """Who can be reached from whom, remembered backwards."""
 
@@ -105,8 +104,8 @@ class _Edges:
         self._sources.append(source)
         self._targets.append(target)
 
-    def sources_by_target(self, state_count: int) -> tuple["array[int]", "array[int]"]:
-        """Return ``starts, sources``: of n, those of ``sources`` from starts[n] to starts[n + 1]."""
+    def sources_by_target(self, state_count: int) -> _Backwards:
+        """Return who leads to whom."""
         starts = array("l", bytes(8 * (state_count + 1)))
         for target in self._targets:
             starts[target + 1] += 1
@@ -131,8 +130,9 @@ class Checker:
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._numbers: dict[State, int] = {}
-        self._states: list[State] = []
+        self._numbered = NumberedProtocol(protocol)
+        self._numbers: dict[Node, int] = {}
+        self._nodes: list[Node] = []
         self._parents = array("l")
         self._steps = _Edges()  #: what the code does by itself
         self._waits = _Edges()  #: what happens when time passes
@@ -159,62 +159,62 @@ class Checker:
             gc.enable()
         return Exploration(
             name=self._protocol.scenario.name,
-            state_count=len(self._states),
+            state_count=len(self._nodes),
             step_count=step_count,
-            depth=len(self._path_to(len(self._states) - 1)),
+            depth=len(self._path_to(len(self._nodes) - 1)),
             seconds=time.process_time() - began,
             violation=violation,
         )
 
     def _visit(self) -> tuple[int, Violation | None]:
-        numbers, states, parents = self._numbers, self._states, self._parents
-        steps_of = self._protocol.steps
-        self._add(initial_state(self._protocol.scenario), parent=-1)
+        numbers, nodes = self._numbers, self._nodes
+        steps_of, row_of = self._numbered.steps, self._numbered.row_of
+        first = self._numbered.node_of(initial_state(self._protocol.scenario))
+        self._add(first, parent=-1)
         step_count = 0
         number = 0
-        while number < len(states):
-            state = states[number]
+        while number < len(nodes):
+            node = nodes[number]
             if number > self._most_states:
                 raise TooManyStates(f"{self._protocol.scenario.name}: over {number:,} states")
-            for kind, _, _, _, after in steps_of(state):
+            for kind, after in steps_of(node):
                 step_count += 1
                 known = numbers.get(after)
                 if known is None:
-                    known = len(states)
-                    numbers[after] = known
-                    states.append(after)
-                    parents.append(number)
+                    known = len(nodes)
+                    self._add(after, parent=number)
                 if kind == Kind.STEP:
                     self._steps.add(number, known)
                 elif kind == Kind.TIME:
                     self._waits.add(number, known)
-                if after.row is not state.row and after.row.seen < state.row.seen:
-                    promise = broken_by(state, after.row)
+                if after[0] != node[0] and row_of(after).seen < row_of(node).seen:
+                    promise = broken_by(self._numbered.state_of(node), row_of(after))
                     if promise is not None and self._only in (None, promise):
                         trace = self._path_to(number, then=after)
                         return step_count, Violation(promise=promise, trace=trace)
             number += 1
         return step_count, None
 
-    def _add(self, state: State, *, parent: int) -> None:
-        self._numbers[state] = len(self._states)
-        self._states.append(state)
+    def _add(self, node: Node, *, parent: int) -> None:
+        self._numbers[node] = len(self._nodes)
+        self._nodes.append(node)
         self._parents.append(parent)
 
     def _never_right(self) -> Violation | None:
         found = None
+        steps = self._steps.sources_by_target(len(self._nodes))
         if self._only in (None, Promise.CONVERGES):
-            found = self._stuck()
+            found = self._stuck(steps)
         if found is None and self._only in (None, Promise.WAITS):
-            found = self._restless()
+            found = self._restless(steps)
         return found
 
-    def _stuck(self) -> Violation | None:
+    def _stuck(self, steps: _Backwards) -> Violation | None:
         """Find a state from which rest cannot be reached, even if nothing more goes wrong."""
-        count = len(self._states)
-        reverse = [edges.sources_by_target(count) for edges in (self._steps, self._waits)]
+        count = len(self._nodes)
+        reverse = (steps, self._waits.sources_by_target(count))
         is_safe = bytearray(count)
-        pending = [n for n, state in enumerate(self._states) if is_at_rest(state)]
+        pending = [n for n, node in enumerate(self._nodes) if self._numbered.is_at_rest(node)]
         for number in pending:
             is_safe[number] = 1
         while pending:
@@ -236,7 +236,7 @@ class Checker:
         while nearer:
             number = nearer.popleft()
             has_steps = False
-            for kind, _, _, _, after in self._protocol.steps(self._states[number]):
+            for kind, after in self._numbered.steps(self._nodes[number]):
                 if kind == Kind.STEP:
                     has_steps = True
                     known = self._numbers[after]
@@ -248,10 +248,10 @@ class Checker:
                 break
         return number
 
-    def _restless(self) -> Violation | None:
+    def _restless(self, steps: _Backwards) -> Violation | None:
         """Find a state that can come back to itself without any time passing."""
-        count = len(self._states)
-        starts, sources = self._steps.sources_by_target(count)
+        count = len(self._nodes)
+        starts, sources = steps
         left = self._steps.out_degrees(count)
         ended = [n for n in range(count) if not left[n]]
         is_finite = bytearray(count)
@@ -272,12 +272,12 @@ class Checker:
         walk: list[int] = []
         while number not in walk:
             walk.append(number)
-            for kind, _, _, _, after in self._protocol.steps(self._states[number]):
+            for kind, after in self._numbered.steps(self._nodes[number]):
                 if kind == Kind.STEP and not is_finite[self._numbers[after]]:
                     number = self._numbers[after]
                     break
         start = walk.index(number)
-        loop = [self._states[n] for n in (*walk[start + 1 :], number)]
+        loop = [self._state(n) for n in (*walk[start + 1 :], number)]
         trace = self._path_to(number)
         return Violation(
             promise=Promise.WAITS, trace=trace, cycle=self._told(loop, start=self._last_of(trace))
@@ -286,10 +286,13 @@ class Checker:
     def _last_of(self, trace: Sequence[Step]) -> State:
         return trace[-1].after if trace else initial_state(self._protocol.scenario)
 
-    def _path_to(self, number: int, *, then: State | None = None) -> tuple[Step, ...]:
-        path = [] if then is None else [then]
+    def _state(self, number: int) -> State:
+        return self._numbered.state_of(self._nodes[number])
+
+    def _path_to(self, number: int, *, then: Node | None = None) -> tuple[Step, ...]:
+        path = [] if then is None else [self._numbered.state_of(then)]
         while number > 0:
-            path.append(self._states[number])
+            path.append(self._state(number))
             number = self._parents[number]
         return self._told(path[::-1], start=initial_state(self._protocol.scenario))
 

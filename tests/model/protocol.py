@@ -338,6 +338,11 @@ def is_at_rest(state: State) -> bool:
     )
 
 
+def has_written_mark(worker: Worker) -> bool:
+    """Whether nobody else can write the mark before the worker commits."""
+    return worker.at in _HOLDING_MARK
+
+
 class Protocol:
     """The steps of the protocol in one scenario, under some rules.
 
@@ -354,17 +359,18 @@ class Protocol:
 
     def steps(self, state: State) -> list[Step]:
         """Return everything that can happen next."""
-        found: list[Step] = []
-        found.extend(self._publish(state))
-        found.extend(self._carry(state))
-        found.extend(self._take_in(state))
-        found.extend(self._work(state))
+        return [*self.steps_beside_workers(state), *self._work(state)]
+
+    def steps_beside_workers(self, state: State) -> Iterator[Step]:
+        """Yield what all but the workers can do; it matters of these only whether one has written the mark."""
+        yield from self._publish(state)
+        yield from self._carry(state)
+        yield from self._take_in(state)
         if self.scenario.sweeper:
-            found.extend(self._sweep(state))
+            yield from self._sweep(state)
         if self.scenario.inspector:
-            found.extend(self._inspect(state))
-        found.extend(self._pass_time(state))
-        return found
+            yield from self._inspect(state)
+        yield from self._pass_time(state)
 
     def _can(self, fault: Fault, state: State) -> bool:
         return state.budget.faults > 0 and self._may[fault]
@@ -416,7 +422,7 @@ class Protocol:
     def _mark_is_free(state: State) -> bool:
         """Whether no open transaction has written the mark."""
         return state.publisher not in _MARKING and not any(
-            worker.at in _HOLDING_MARK for worker in state.workers
+            has_written_mark(worker) for worker in state.workers
         )
 
     # --- Publishing
@@ -576,22 +582,26 @@ class Protocol:
 
     def _work(self, state: State) -> Iterator[Step]:
         workers = state.workers
-        lock_is_free = not any(worker.holds_lock for worker in workers)
+        is_lock_free = not any(worker.holds_lock for worker in workers)
         for n, worker in enumerate(workers):
             if n and worker == workers[n - 1] and not self._apart:
                 continue
             name = _WORKER_NAMES[n]
-            for kind, step, value, after, changed in self._steps_of(state, worker, lock_is_free):
+            own = self.steps_of_worker(state, worker, is_lock_free=is_lock_free)
+            for kind, step, value, after, changed in own:
                 moved = (*workers[:n], changed, *workers[n + 1 :])
                 if not self._apart:
                     moved = tuple(sorted(moved))
                 then = State(*after[:-2], moved, after.budget)
                 yield Step(kind, step, name, value, then)
 
-    def _steps_of(
-        self, state: State, worker: Worker, lock_is_free: bool
+    def steps_of_worker(
+        self, state: State, worker: Worker, *, is_lock_free: bool
     ) -> Iterator[tuple[int, str, Any, State, Worker]]:
-        """Yield kind, name, value, the state but for the workers, and the worker after the step."""
+        """Yield kind, name, value, the state but for the workers, and the worker after the step.
+
+        It matters of the others only whether the lock is free, and whether one has written the mark.
+        """
         rules, mark, broker = self.rules, state.mark, state.broker
         match worker.at:
             case At.IDLE:
@@ -607,7 +617,7 @@ class Protocol:
                 if not state.row.has_state:
                     after = worker._replace(at=At.FIND_STATE)
                     yield Kind.STEP, steps.LOCK, "missing", state, after
-                elif lock_is_free or not rules.takes_lock:
+                elif is_lock_free or not rules.takes_lock:
                     after = worker._replace(at=At.READ_MARK, holds_lock=True)
                     yield Kind.STEP, steps.LOCK, "locked", state, after
                 else:

@@ -1,6 +1,7 @@
 """The protocol keeps its promises in every state that it can reach; no mutant of it does."""
 
 import multiprocessing
+import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pkgutil import resolve_name
@@ -8,9 +9,10 @@ from pkgutil import resolve_name
 import pytest
 
 from tests.model import steps
-from tests.model.checker import Checker, Exploration
+from tests.model.checker import Checker, Exploration, without_order
 from tests.model.mutants import MUTANTS, SUPERFLUOUS, Mutant
-from tests.model.protocol import Fault, Protocol, Scenario
+from tests.model.numbered import NumberedProtocol
+from tests.model.protocol import Fault, Protocol, Scenario, initial_state, is_at_rest
 from tests.model.scenarios import BEYOND_LIMITS, SCENARIOS
 
 LEAST_STATES = 500_000
@@ -40,6 +42,27 @@ def test_the_protocol_keeps_every_promise_in_every_state():
     broken = [str(each.violation) for each in explorations if each.violation is not None]
     assert broken == []
     assert state_count >= LEAST_STATES
+
+
+@pytest.mark.parametrize("scenario", [pytest.param(each, id=each.name) for each in SCENARIOS])
+def test_numbers_stand_for_states_and_lead_to_where_these_lead(scenario):
+    protocol = Protocol(scenario)
+    numbered = NumberedProtocol(protocol)
+    choice = random.Random(scenario.name)  # noqa: S311 - the same states each time
+    met = {initial_state(scenario)}
+    pending = list(met)
+    for _ in range(1_000):
+        state = pending.pop(choice.randrange(len(pending)))
+        steps = {(step.kind, without_order(step.after)) for step in protocol.steps(state)}
+
+        node = numbered.node_of(state)
+        assert numbered.state_of(node) == state
+        assert numbered.is_at_rest(node) == is_at_rest(state)
+        assert {(kind, numbered.state_of(after)) for kind, after in numbered.steps(node)} == steps
+
+        new = {after for _, after in steps} - met
+        met |= new
+        pending.extend(sorted(new))
 
 
 def test_the_scenarios_have_three_workers_and_every_fault():
