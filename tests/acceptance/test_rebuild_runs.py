@@ -116,20 +116,22 @@ def test_a_run_stops_and_goes_on_by_a_word(pipeline: Pipeline, author: SplitAuth
 
 
 def test_publishes_are_served_while_a_run_is_under_way(pipeline: Pipeline, author: SplitAuthor):
-    keys = publish(author)
+    keys = publish(author, 150)
+    published = keys[::50]
     pipeline.start("intake", "live", "bulk", "beat")
-    run_id = asked(rate=60.0)
-    wait_until_moving(run_id, done=20)
+    run_id = asked(rate=10.0)
+    wait_until_moving(run_id, done=1)
 
-    for number, key in enumerate(keys[::30]):
+    for number, key in enumerate(published):
         change = author.edit_settings(key, {"display_name": f"Edition {number}"})
         pipeline.command("publish", key)
         assert wait_for_row(change).display_name == f"Edition {number}"
+    assert row(run_id).state == RunState.RUNNING
     run = wait_until_done(run_id)
 
-    assert done_count(run) == COUNT
-    names = CourseOverview.objects.filter(id__in=keys[::30]).order_by("id")
-    assert [each.display_name for each in names] == [f"Edition {n}" for n in range(10)]
+    assert done_count(run) == len(keys)
+    names = CourseOverview.objects.filter(id__in=published).order_by("id")
+    assert [each.display_name for each in names] == ["Edition 0", "Edition 1", "Edition 2"]
 
 
 def test_what_a_release_without_runs_has_enqueued_is_still_done(

@@ -57,6 +57,9 @@ def _web_process(*, logs: Path) -> Iterator[str]:
             **web_environment(sql_database=name, port=port),
             "OVERVIEW_DATABASE_URL": account_url("admin", passwords["admin"], prefix=prefix),
         }
-        with ProcfileProcesses(logs, environment=environment) as processes:
+        one_visitor = {"web": "--workers 1"}
+        with ProcfileProcesses(
+            logs, environment=environment, more_arguments=one_visitor
+        ) as processes:
             processes.start("web")
             yield f"http://127.0.0.1:{port}"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -240,23 +241,34 @@ def run_on(database: Path, code: str) -> str:
     return done.stdout
 
 
-MIGRATE = "from django.core.management import call_command; call_command('migrate', verbosity=0)\n"
+CALL_COMMAND = "from django.core.management import call_command\n"
 
 
-def test_a_fresh_sqlite_file_can_be_migrated_and_back(tmp_path):
-    database = tmp_path / "overview.sqlite3"
+@pytest.fixture(scope="module")
+def migrated_file(tmp_path_factory) -> Path:
+    """A SQLite file with all tables, and without rows; migrating one takes seconds."""
+    database: Path = tmp_path_factory.mktemp("sqlite") / "overview.sqlite3"
+    run_on(database, f"{CALL_COMMAND}call_command('migrate', verbosity=0)")
+    return database
 
-    run_on(database, MIGRATE)
-    tables = tables_of(database)
-    run_on(database, "from django.core.management import call_command\n" + UNAPPLY)
+
+@pytest.fixture
+def sqlite_file(migrated_file: Path, tmp_path: Path) -> Path:
+    """A copy of it that is the test's own."""
+    return Path(shutil.copy(migrated_file, tmp_path / "overview.sqlite3"))
+
+
+def test_a_fresh_sqlite_file_can_be_migrated_and_back(sqlite_file):
+    tables = tables_of(sqlite_file)
+    run_on(
+        sqlite_file,
+        f"{CALL_COMMAND}call_command('migrate', 'lms_integration', 'zero', verbosity=0)",
+    )
 
     assert {model._meta.db_table for model in PLATFORM_MODELS} <= tables
     assert {"overview_mark", "overview_state", "overview_dead_letter"} <= tables
     assert "overview_projection" in tables
-    assert not any(name.startswith(("overview_", "course_")) for name in tables_of(database))
-
-
-UNAPPLY = "call_command('migrate', 'lms_integration', 'zero', verbosity=0)\n"
+    assert not any(name.startswith(("overview_", "course_")) for name in tables_of(sqlite_file))
 
 
 def tables_of(database: Path) -> set[str]:
@@ -313,8 +325,8 @@ print(store.take_due(limit=5), OverviewMark.objects.filter(attempts=0).count())
 """
 
 
-def test_courses_live_and_die_on_sqlite_too(tmp_path):
-    printed = run_on(tmp_path / "overview.sqlite3", MIGRATE + A_COURSES_LIFE)
+def test_courses_live_and_die_on_sqlite_too(sqlite_file):
+    printed = run_on(sqlite_file, A_COURSES_LIFE)
 
     assert printed.splitlines() == [
         "written written",
@@ -400,8 +412,8 @@ print(OverviewInspection.objects.filter(finished_at__isnull=False).count())
 """
 
 
-def test_the_inspector_works_on_sqlite_too(tmp_path):
-    printed = run_on(tmp_path / "overview.sqlite3", MIGRATE + AN_INSPECTION)
+def test_the_inspector_works_on_sqlite_too(sqlite_file):
+    printed = run_on(sqlite_file, AN_INSPECTION)
 
     assert printed.splitlines() == [
         "written written written written",
