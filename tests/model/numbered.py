@@ -78,9 +78,10 @@ class NumberedProtocol:
         taken = 0
         for worker in workers:
             taken |= self._taken[worker]
-        beside = self._beside.get((scene, taken))
+        mark = taken & _MARK
+        beside = self._beside.get((scene, mark))
         if beside is None:
-            beside = self._beside[scene, taken] = self._steps_beside_workers(scene, taken)
+            beside = self._beside[scene, mark] = self._steps_beside_workers(scene, mark)
         found: list[tuple[int, Node]] = [(kind, (after, *workers)) for kind, after in beside]
         previous = -1
         for place, worker in enumerate(workers):
