@@ -20,8 +20,9 @@ MATRIX ?=
 TEST_MODE := $(or $(MATRIX),services)
 # Tests and benchmarks have servers of their own, so that those of `make up` are left alone.
 TEST_FOLDER ?= $(if $(MATRIX),.run/$(MATRIX)-test,.run/test)
-# So many processes of pytest at a time, each with servers of its own.
-PROCESSES ?= 2
+# So many processes of pytest at a time, each with servers of its own: one more than the two cores that the
+# suite is made for, since each waits for a quarter of its time.
+PROCESSES ?= 3
 TEST_NUMBERS := $(shell seq 2 $(PROCESSES))
 TEST_SERVERS := --folder $(TEST_FOLDER)-1 $(TEST_NUMBERS:%=--and-folder $(TEST_FOLDER)-%)
 TEST_SPLIT := $(if $(TEST_NUMBERS),--numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder)

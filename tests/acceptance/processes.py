@@ -11,7 +11,7 @@ from dev.procfile import PROJECT, ProcfileProcesses
 from lms_integration.models import CourseOverview, OverviewMark, OverviewState
 from tests.sql_accounts import PROCESS_PREFIX, account_url
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 #: The accounts that processes have, as ``overview grants`` makes them.

@@ -116,10 +116,9 @@ def test_a_run_stops_and_goes_on_by_a_word(pipeline: Pipeline, author: SplitAuth
 
 
 def test_publishes_are_served_while_a_run_is_under_way(pipeline: Pipeline, author: SplitAuthor):
-    keys = publish(author, 150)
-    published = keys[::50]
+    published = publish(author)[::100]
     pipeline.start("intake", "live", "bulk", "beat")
-    run_id = asked(rate=10.0)
+    run_id = asked(rate=1.0)
     wait_until_moving(run_id, done=1)
 
     for number, key in enumerate(published):
@@ -127,9 +126,10 @@ def test_publishes_are_served_while_a_run_is_under_way(pipeline: Pipeline, autho
         pipeline.command("publish", key)
         assert wait_for_row(change).display_name == f"Edition {number}"
     assert row(run_id).state == RunState.RUNNING
-    run = wait_until_done(run_id)
+    assert done_count(row(run_id)) < COUNT
+    cancel_run(run_id)
+    wait_for(lambda: is_left_alone(run_id), what="the courses at hand")
 
-    assert done_count(run) == len(keys)
     names = CourseOverview.objects.filter(id__in=published).order_by("id")
     assert [each.display_name for each in names] == ["Edition 0", "Edition 1", "Edition 2"]
 
